@@ -1,0 +1,1 @@
+"""The catalog's rows, by the part of Stripe they come from."""

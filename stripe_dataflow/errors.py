@@ -1,0 +1,132 @@
+"""Every error of this project, by what its reader should do.
+
+DataflowError                 what failed, why, what to do, what state the data is in
+├── ConfigError               the YAML, a run's configuration or an argument: nothing was touched
+├── StripeError               talking to Stripe failed: facts as attributes
+│   ├── KeyRejected           the key is missing or wrong: stop, no table can be read
+│   ├── PermissionDenied      the key may not read this table: grant the right, others go on
+│   ├── NotEnabled            the account does not have this product: leave the table out
+│   ├── RequestRefused        Stripe calls the request wrong: a bug here, or a cursor that is gone
+│   ├── RateLimited           still refused after the last retry: run again later
+│   ├── Unreachable           no answer after the last retry: check the address, run again
+│   └── UnexpectedAnswer      an answer that is not Stripe's: a proxy, a cut-off body
+└── WarehouseError            writing or reading DuckDB failed
+    ├── DatabaseLocked        another process holds the file: wait, or close it
+    ├── DatabaseTooNew        written by a newer release: upgrade
+    └── RowRefused            a value does not fit its column: the table is as it was
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class DataflowError(Exception):
+    """The base of all errors here; its text is one to three plain sentences for the user."""
+
+    retryable = False
+
+
+class ConfigError(DataflowError):
+    """An attribute, option or argument is wrong; nothing was touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked and answered: enough to find the request in Stripe's own log.
+
+    `url` is the path with its query, never the key; `status` is 0 when no answer came.
+    """
+
+    url: str
+    status: int = 0
+    code: str = ""
+    request_id: str = ""
+    attempts: int = 1
+
+    def __str__(self) -> str:
+        """Return `GET /v1/charges returned 403 (req_1)`, as much of it as is known."""
+        answer = f"returned {self.status}" if self.status else "got no answer"
+        facts = ", ".join(fact for fact in (self.code, self.request_id) if fact)
+        tries = f" after {self.attempts} attempts" if self.attempts > 1 else ""
+        return f"GET {self.url} {answer}{f' ({facts})' if facts else ''}{tries}"
+
+
+class StripeError(DataflowError):
+    """A request failed.
+
+    Attributes:
+        request: What was asked and answered.
+        retry_after_s: Seconds Stripe asks to wait, where it says.
+        reason: Stripe's `Stripe-Rate-Limited-Reason`, where it says.
+    """
+
+    def __init__(
+        self, text: str, request: Request, *, retry_after_s: float | None = None, reason: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.request = request
+        self.retry_after_s = retry_after_s
+        self.reason = reason
+
+
+class KeyRejected(StripeError):
+    """The API key is missing, malformed, expired or of another account (HTTP 401)."""
+
+
+class PermissionDenied(StripeError):
+    """The key is valid but lacks the right to read this (HTTP 403, for some accounts 401)."""
+
+
+class NotEnabled(StripeError):
+    """The account is not set up for the product this list belongs to (HTTP 400 or 404)."""
+
+
+class RequestRefused(StripeError):
+    """Stripe calls the request itself wrong (another 4xx)."""
+
+
+class RateLimited(StripeError):
+    """Too many requests (HTTP 429), still so after the last retry."""
+
+    retryable = True
+
+
+class Unreachable(StripeError):
+    """No answer, or only 5xx answers, after the last retry."""
+
+    retryable = True
+
+
+class UnexpectedAnswer(StripeError):
+    """The body is not what Stripe sends, after the last retry."""
+
+    retryable = True
+
+
+class WarehouseError(DataflowError):
+    """DuckDB refused; the transaction was rolled back."""
+
+
+class DatabaseLocked(WarehouseError):
+    """Another process holds the database file."""
+
+    retryable = True
+
+
+class DatabaseTooNew(WarehouseError):
+    """The database was written by a newer release of this project."""
+
+
+class RowRefused(WarehouseError):
+    """A value does not fit its column's type.
+
+    Attributes:
+        object_id: The object that holds the value.
+        column: The column it does not fit.
+    """
+
+    def __init__(self, text: str, *, object_id: str = "", column: str = "") -> None:
+        super().__init__(text)
+        self.object_id = object_id
+        self.column = column
