@@ -6,7 +6,8 @@ DataflowError                 what failed, why, what to do, what state the data 
 │   ├── KeyRejected           the key is missing or wrong: stop, no table can be read
 │   ├── PermissionDenied      the key may not read this table: grant the right, others go on
 │   ├── NotEnabled            the account does not have this product: leave the table out
-│   ├── RequestRefused        Stripe calls the request wrong: a bug here, or a cursor that is gone
+│   ├── RequestRefused        Stripe calls the request wrong: a bug here
+│   │   └── CursorGone        the object paging stood on was deleted: the window is read again
 │   ├── RateLimited           still refused after the last retry: run again later
 │   ├── Unreachable           no answer after the last retry: check the address, run again
 │   └── UnexpectedAnswer      an answer that is not Stripe's: a proxy, a cut-off body
@@ -84,6 +85,10 @@ class NotEnabled(StripeError):
 
 class RequestRefused(StripeError):
     """Stripe calls the request itself wrong (another 4xx)."""
+
+
+class CursorGone(RequestRefused):
+    """The object named by `starting_after` no longer exists (HTTP 400)."""
 
 
 class RateLimited(StripeError):

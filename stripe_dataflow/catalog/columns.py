@@ -42,3 +42,9 @@ def api_version() -> str:
 def stripe_columns(table: Table) -> tuple[Column, ...]:
     """Return a table's columns in Stripe's order, without the ones this project adds."""
     return tuple(Column(*row) for row in _data()["tables"][table.name])
+
+
+@cache
+def object_names(table: Table) -> tuple[str, ...]:
+    """Return what the `object` field of a table's objects can say, such as `checkout.session`."""
+    return tuple(_data()["objects"][table.name])

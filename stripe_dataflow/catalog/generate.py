@@ -38,8 +38,16 @@ def data_text() -> str:
         f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(column) for column in table_columns(table)) + "\n]"
         for name, table in TABLES.items()
     )
+    objects = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps(object_names(table))}" for name, table in TABLES.items()
+    )
     head = f'"stripe": {json.dumps(SDK_VERSION)},\n"api_version": {json.dumps(api_version())}'
-    return f'{{\n{head},\n"tables": {{\n{tables}\n}}\n}}\n'
+    return f'{{\n{head},\n"objects": {{\n{objects}\n}},\n"tables": {{\n{tables}\n}}\n}}\n'
+
+
+def object_names(table: Table) -> list[str]:
+    """Return what the `object` field of a table's objects can say, such as `checkout.session`."""
+    return [read_class(name).object_name for name in table.classes]
 
 
 def table_columns(table: Table) -> list[Column]:

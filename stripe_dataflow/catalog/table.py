@@ -49,6 +49,7 @@ class Table:
         keep_current: How a later run finds what changed.
         pii: Columns that can hold a person's data.
         secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it.
+        payload: Field that holds a whole object of any kind, whose own table names its secrets.
         size: How many rows a mid-size account has: under a thousand, 100 thousand, a million, above.
     """
 
@@ -74,6 +75,7 @@ class Table:
     keep_current: KeepCurrent = "list"
     pii: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    payload: str = ""
     size: Size = "S"
 
     @property

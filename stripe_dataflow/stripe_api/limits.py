@@ -1,0 +1,140 @@
+"""How fast requests may go: one bucket for the account, one per endpoint, one count in flight.
+
+Requests leave evenly spaced, so a full pipe draws no 429; a late wake-up is made up for within
+`_CATCH_UP_S`. Of the endpoints that may go next, the one with the most pages left goes first, so
+that the longest chain of pages does not finish last and alone. A 429 slows the bucket it names,
+or lowers the number in flight, and both recover.
+Source: https://docs.stripe.com/rate-limits
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+_CATCH_UP_S = 0.1
+_SLOW_DOWN = 0.7
+_RECOVERY_PER_S = 0.05  # of the ceiling, for each second without a 429
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Evenly spaced slots, `rate` a second, never above `ceiling`."""
+
+    ceiling: float
+    rate: float = field(init=False)
+    next_at: float = 0.0
+    slowed_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.rate = self.ceiling
+
+    def take(self, now: float) -> None:
+        """Use the next slot."""
+        if self.rate < self.ceiling:
+            self.rate = min(self.ceiling, self.rate + self.ceiling * _RECOVERY_PER_S / self.rate)
+        self.next_at = max(self.next_at, now - _CATCH_UP_S) + 1 / self.rate
+
+    def slow_down(self, now: float, pause_s: float) -> None:
+        """Lower the rate, once for all the refusals of one second, and let no one go for a while."""
+        if now - self.slowed_at > 1:
+            self.rate = max(self.rate * _SLOW_DOWN, 0.5)
+            self.slowed_at = now
+        self.next_at = max(self.next_at, now + pause_s)
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """One named operation of Stripe's: its bucket, those who wait, and how much is left to do."""
+
+    bucket: Bucket
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    pages_left: float = 1.0
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether a further worker would find a free slot."""
+        return not self.waiting
+
+
+class Limits:
+    """Hands out slots to requests; one per run, used in one event loop."""
+
+    def __init__(self, *, per_second: float, per_endpoint: float, in_flight: int = 64) -> None:
+        self._account = Bucket(per_second)
+        self._per_endpoint = per_endpoint
+        self._endpoints: dict[str, Endpoint] = {}
+        self._ceiling = in_flight
+        self._allowed = float(in_flight)
+        self._flying = 0
+        self._wake = asyncio.Event()
+        self._pump: asyncio.Task[None] | None = None
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint of that name; all requests for one catalog path share it."""
+        if name not in self._endpoints:
+            self._endpoints[name] = Endpoint(Bucket(self._per_endpoint))
+        return self._endpoints[name]
+
+    @asynccontextmanager
+    async def slot(self, name: str) -> AsyncIterator[None]:
+        """Wait for a slot, and hold a place in flight until the block ends."""
+        future = asyncio.get_running_loop().create_future()
+        self.endpoint(name).waiting.append(future)
+        self._wake.set()
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._hand_out())
+        await future
+        try:
+            yield
+        finally:
+            self._flying -= 1
+            self._allowed = min(self._ceiling, self._allowed + 1 / self._ceiling)
+            self._wake.set()
+
+    def refused(self, name: str, reason: str, pause_s: float) -> None:
+        """Take note of a 429: Stripe's reason says which bucket is too fast, or that too many fly."""
+        now = asyncio.get_running_loop().time()
+        if reason.endswith("-concurrency"):
+            self._allowed = max(1.0, min(self._allowed, self._flying) * _SLOW_DOWN)
+        elif reason.startswith("global"):
+            self._account.slow_down(now, pause_s)
+        else:
+            self.endpoint(name).bucket.slow_down(now, pause_s)
+
+    async def _hand_out(self) -> None:
+        """Give each slot to the endpoint with the most left to do, for as long as anyone waits."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._wake.clear()
+            waiting = [e for e in self._endpoints.values() if e.waiting]
+            if not waiting:
+                return
+            if self._flying >= self._allowed:
+                await self._wake.wait()
+                continue
+            now = clock()
+            at = max(self._account.next_at, min(e.bucket.next_at for e in waiting))
+            if at > now:
+                await self._sleep(at - now)
+                continue
+            ready = [e for e in waiting if e.bucket.next_at <= now]
+            self._release(max(ready, key=lambda e: e.pages_left), now)
+
+    def _release(self, endpoint: Endpoint, now: float) -> None:
+        future = endpoint.waiting.popleft()
+        if not future.done():  # else its task was cancelled while it waited
+            self._account.take(now)
+            endpoint.bucket.take(now)
+            self._flying += 1
+            future.set_result(None)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, or less when a new request comes in that may go earlier."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return

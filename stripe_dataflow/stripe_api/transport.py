@@ -1,0 +1,196 @@
+"""One request to Stripe: bytes in, a list page or an object out, or an error that says what to do.
+
+The SDK gives the transport and the pinned version; its retries are not used, as they neither
+retry a 429 nor read `Retry-After`, and its objects are not made, as one page of them costs 190 ms.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import orjson
+import stamina
+from stripe import AIOHTTPClient, APIConnectionError
+
+from stripe_dataflow import errors
+from stripe_dataflow.catalog import api_version
+from stripe_dataflow.errors import Request, StripeError
+from stripe_dataflow.stripe_api.limits import Limits
+from stripe_dataflow.stripe_api.refusals import refusal
+
+ATTEMPTS = 8
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 32.0  # with jitter, as Stripe's own sync engine waits
+_TIMEOUT_S = 80.0  # the SDK's own
+
+Query = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the account is and how fast it may be asked; the key stays in memory and out of repr."""
+
+    api_base: str
+    key: str = field(repr=False)
+    account: str = ""
+    per_second: float = 20.0
+    per_endpoint: float = 20.0
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What one table's requests came to: for its load record and its progress line."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A parsed body, and when it was asked for: microseconds since 1970, so no row seems newer than it is."""
+
+    body: dict[str, Any]
+    asked_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request: whose traffic it is, which endpoint's limit it counts on, and what it asks for."""
+
+    right: str
+    endpoint: str
+    path: str
+    query: Query = field(default_factory=dict)
+    is_list: bool = True
+
+    @property
+    def url(self) -> str:
+        """Return path and query as Stripe's SDK writes them: brackets stay as they are."""
+        text = urlencode(self.query, quote_via=quote, safe="[]:") if self.query else ""
+        return f"{self.path}?{text}" if text else self.path
+
+
+class Transport:
+    """Asks Stripe, within the limits, as often as it takes; an async context manager."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.limits = Limits(per_second=connection.per_second, per_endpoint=connection.per_endpoint)
+        self._connection = connection
+        self._base = connection.api_base.rstrip("/")
+        self._headers = {
+            "Authorization": f"Bearer {connection.key}",
+            "Stripe-Version": api_version(),
+            "User-Agent": "stripe_dataflow",
+            "Accept-Encoding": "gzip, deflate",
+        }
+        if connection.account:
+            self._headers["Stripe-Account"] = connection.account
+        self._client: AIOHTTPClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._client = AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close_async()
+
+    async def get(self, ask: Ask, traffic: Traffic) -> Answer:
+        """Return a list's page or an object.
+
+        Raises:
+            StripeError: The subclass says whether the key, the right, the product, the request,
+                the limit or the network is at fault; a passing fault only after the last retry.
+        """
+        attempts = 0
+        retrying = stamina.retry_context(on=_pause, attempts=ATTEMPTS, timeout=None,
+            wait_initial=_FIRST_WAIT_S, wait_max=_LONGEST_WAIT_S, wait_jitter=_FIRST_WAIT_S)  # fmt: skip
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    attempts = attempt.num
+                    return await self._once(ask, traffic, first=attempts == 1)
+        except StripeError as error:
+            if attempts > 1 and error.retryable:
+                raise _after(error, attempts) from None
+            raise
+        raise AssertionError  # retry_context returns or raises; this tells the type checker so
+
+    async def _once(self, ask: Ask, traffic: Traffic, *, first: bool) -> Answer:
+        async with self.limits.slot(ask.endpoint):
+            traffic.requests += 1
+            traffic.retries += not first
+            asked_at = time.time_ns() // 1000
+            body, status, headers = await self._send(ask)
+        traffic.bytes += len(body)
+        if HTTPStatus(status).is_success:
+            return Answer(_parsed(ask, body, headers), asked_at)
+        error = refusal(ask.right, url=ask.url, status=status, headers=headers, body=body)
+        should_retry = headers.get("Stripe-Should-Retry")
+        if should_retry is not None:
+            error.retryable = should_retry == "true"
+        if isinstance(error, errors.RateLimited):
+            self.limits.refused(ask.endpoint, error.reason, error.retry_after_s or 1.0)
+        raise error
+
+    async def _send(self, ask: Ask) -> tuple[bytes, int, Mapping[str, str]]:
+        """Return body, status and headers; the key is in neither the error nor its cause."""
+        assert self._client is not None, "used outside its async with"  # noqa: S101 a bug of ours
+        try:
+            return await self._client.request_async("GET", self._base + ask.url, self._headers)
+        except (APIConnectionError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            cause = type(error.__cause__ or error).__name__
+            text = (
+                f"{Request(ask.url)}: no connection to {self._base} ({cause}). "
+                "Check api_base and the network, then run again."
+            )
+            raise errors.Unreachable(text, Request(ask.url)) from None
+
+
+def _parsed(ask: Ask, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body if it is what was asked for: a proxy's page or a cut-off body is not."""
+    request = Request(ask.url, 200, request_id=headers.get("Request-Id", ""))
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict) or "object" not in parsed:
+        kind = headers.get("Content-Type", "no content type")
+        raise errors.UnexpectedAnswer(
+            f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request
+        )
+    if ask.is_list:
+        data, more = parsed.get("data"), parsed.get("has_more")
+        if not isinstance(data, list) or not isinstance(more, bool) or (more and not data):
+            raise errors.UnexpectedAnswer(f"{request} with a list that is not whole.", request)
+    return parsed
+
+
+def _pause(error: Exception) -> bool | float:
+    """Tell stamina whether to try again, and after how many seconds where Stripe says so."""
+    if not isinstance(error, StripeError) or not error.retryable:
+        return False
+    if error.retry_after_s is not None:
+        return error.retry_after_s + random.uniform(0, _FIRST_WAIT_S)  # noqa: S311 jitter
+    return True
+
+
+def _after(error: StripeError, attempts: int) -> StripeError:
+    """Return the same error, saying how often it was tried."""
+    request = Request(
+        error.request.url, error.request.status, error.request.code, error.request.request_id, attempts
+    )
+    text = str(error).replace(str(error.request), str(request), 1)
+    return type(error)(text, request, retry_after_s=error.retry_after_s, reason=error.reason)
+
+
+def live_mode(key: str) -> bool:
+    """Tell whether a key is for live data; `sk_test_` and `rk_test_` are for test data."""
+    return "_live_" in key
