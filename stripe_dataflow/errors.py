@@ -62,9 +62,7 @@ class StripeError(DataflowError):
         reason: Stripe's `Stripe-Rate-Limited-Reason`, where it says.
     """
 
-    def __init__(
-        self, text: str, request: Request, *, retry_after_s: float | None = None, reason: str = ""
-    ) -> None:
+    def __init__(self, text: str, request: Request, *, retry_after_s: float | None = None, reason: str = "") -> None:
         super().__init__(text)
         self.request = request
         self.retry_after_s = retry_after_s

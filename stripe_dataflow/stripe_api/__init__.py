@@ -2,10 +2,10 @@
 
 from stripe_dataflow.stripe_api.lists import Object, Reader, list_pages, read_windows
 from stripe_dataflow.stripe_api.rows import RowWriter
-from stripe_dataflow.stripe_api.transport import Ask, Connection, Traffic, Transport, live_mode
+from stripe_dataflow.stripe_api.transport import Ask, Connection, Query, Traffic, Transport, live_mode
 from stripe_dataflow.stripe_api.windows import Window, Windows, split, union
 
 __all__ = [
-    "Ask", "Connection", "Object", "Reader", "RowWriter", "Traffic", "Transport", "Window", "Windows",
+    "Ask", "Connection", "Object", "Query", "Reader", "RowWriter", "Traffic", "Transport", "Window", "Windows",
     "list_pages", "live_mode", "read_windows", "split", "union",
 ]  # fmt: skip

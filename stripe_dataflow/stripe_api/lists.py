@@ -33,9 +33,7 @@ class Reader:
         return await self.transport.get(ask, self.traffic)
 
 
-async def list_pages(
-    reader: Reader, ask: Ask, *, after: str = "", paged: bool = True
-) -> AsyncIterator[Answer]:
+async def list_pages(reader: Reader, ask: Ask, *, after: str = "", paged: bool = True) -> AsyncIterator[Answer]:
     """Yield each page of a list, newest object first.
 
     Args:
@@ -98,6 +96,20 @@ async def read_windows(reader: Reader, ask: Ask, windows: Windows, *, created: s
     Raises:
         StripeError: The first failure of any worker; the others are stopped.
     """
+    try:
+        await _employ_workers(reader, ask, windows, created=created, deliver=deliver)
+    except ExceptionGroup as group:  # how a task group tells of its first failure
+        raise _first(group) from None
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _employ_workers(reader: Reader, ask: Ask, windows: Windows, *, created: str, deliver: Deliver) -> None:
     endpoint = reader.transport.limits.endpoint(ask.endpoint)
     async with asyncio.TaskGroup() as workers:
         running: set[asyncio.Task[None]] = set()
@@ -114,9 +126,7 @@ async def read_windows(reader: Reader, ask: Ask, windows: Windows, *, created: s
 
         async def work(span: Span | None) -> None:
             while span:
-                await _read_span(
-                    reader, ask, windows, span=span, created=created, deliver=deliver, employ=employ
-                )
+                await _read_span(reader, ask, windows, span=span, created=created, deliver=deliver, employ=employ)
                 span = windows.claim()
 
         employ()
@@ -137,9 +147,7 @@ async def _read_span(
     while span.gte < span.below:
         query = {**ask.query, "limit": PAGE, "created[gte]": span.gte, "created[lt]": below}
         try:
-            answer = await reader.get(
-                replace(ask, query={**query, "starting_after": cursor} if cursor else query)
-            )
+            answer = await reader.get(replace(ask, query={**query, "starting_after": cursor} if cursor else query))
         except errors.CursorGone:
             below, cursor = span.below, ""  # read that second again; merging drops the doubles
             continue

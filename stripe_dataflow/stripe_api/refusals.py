@@ -26,9 +26,7 @@ def scrub(text: str) -> str:
     return _KEY.sub("***", text)
 
 
-def refusal(
-    table_right: str, *, url: str, status: int, headers: Mapping[str, str], body: bytes
-) -> StripeError:
+def refusal(table_right: str, *, url: str, status: int, headers: Mapping[str, str], body: bytes) -> StripeError:
     """Return the error for an answer that is no 2xx.
 
     Args:
@@ -53,9 +51,7 @@ def refusal(
 
 def _final(right: str, request: Request, *, message: str, param: str) -> StripeError:
     """Return the error for a refusal that asking again cannot change."""
-    if request.status == HTTPStatus.FORBIDDEN or (
-        request.status == HTTPStatus.UNAUTHORIZED and "rak_" in message
-    ):
+    if request.status == HTTPStatus.FORBIDDEN or (request.status == HTTPStatus.UNAUTHORIZED and "rak_" in message):
         named = _RIGHT.search(message)
         which = f" (right {named[1]})" if named else ""
         text = (

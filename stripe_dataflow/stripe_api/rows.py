@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -10,10 +13,7 @@ from stripe_dataflow.catalog import TABLES, Table, object_names, stripe_columns
 
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
 _SECRETS = {
-    name: frozenset(table.secrets)
-    for table in TABLES.values()
-    if table.secrets
-    for name in object_names(table)
+    name: frozenset(table.secrets) for table in TABLES.values() if table.secrets for name in object_names(table)
 }
 
 
@@ -21,15 +21,25 @@ class RowWriter:
     """Turns the objects of one table into lines of newline-delimited JSON.
 
     A line has the columns the pinned version knows, as Stripe sends them; an expandable reference
-    becomes its id; fields the version does not know go to `_extra`; secrets are dropped.
+    becomes its id; fields the version does not know go to `_extra`; secrets and excluded columns
+    are dropped, hashed columns replaced by a keyed hash, before anything is written.
+
+    Attributes:
+        unknown_fields: Names that went to `_extra` so far.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(
+        self, table: Table, *, excluded: Iterable[str] = (), hashed: Iterable[str] = (), key: bytes = b""
+    ) -> None:
         columns = stripe_columns(table)
         self._known = frozenset(column.name for column in columns)
         self._references = tuple(column.name for column in columns if column.source == "id")
-        self._secrets = frozenset(table.secrets)
+        self._dropped = frozenset({*table.secrets, *excluded, "deleted"})
+        self._drop_known = tuple(self._dropped & self._known)
+        self._hashed = frozenset(hashed)
+        self._key = key
         self._payload = table.payload
+        self.unknown_fields: set[str] = set()
 
     def line(self, row: dict[str, Any], *, asked_at_us: int, parent_id: str | None = None) -> bytes:
         """Return the object as one line; `row` itself is changed."""
@@ -40,17 +50,27 @@ class RowWriter:
         unknown = row.keys() - self._known
         if unknown:
             extra = {name: row.pop(name) for name in unknown}
-            extra.pop("deleted", None)
-            for name in self._secrets & unknown:
-                del extra[name]
+            extra = {name: value for name, value in extra.items() if name not in self._dropped}
             if extra:
                 row["_extra"] = extra
+                self.unknown_fields |= extra.keys()
+        for name in self._drop_known:
+            row.pop(name, None)
+        for name in self._hashed & row.keys():
+            row[name] = self._hash(row[name])
         if self._payload:
             row[self._payload] = _without_secrets(row[self._payload])
         row["_fetched_at"] = asked_at_us
         if parent_id is not None:
             row["_parent_id"] = parent_id
         return orjson.dumps(row, option=_LINE)
+
+    def _hash(self, value: Any) -> str | None:
+        """Return the keyed hash of a value: equal for equal values, in whatever table they stand."""
+        if value is None:
+            return None
+        text = value.encode() if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return hmac.new(self._key, text, hashlib.sha256).hexdigest()
 
 
 def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
@@ -60,8 +80,6 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
     if not secrets:
         return payload
     return {
-        part: {name: v for name, v in value.items() if name not in secrets}
-        if isinstance(value, dict)
-        else value
+        part: {name: v for name, v in value.items() if name not in secrets} if isinstance(value, dict) else value
         for part, value in payload.items()
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
@@ -26,10 +26,12 @@ from stripe_dataflow.stripe_api.limits import Limits
 from stripe_dataflow.stripe_api.refusals import refusal
 
 ATTEMPTS = 8
+_ATTEMPTS_UNREACHED = 4  # for an address that never answered, which is more likely wrong than down
+_UNREACHED_PAUSE_S = 5.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 32.0  # with jitter, as Stripe's own sync engine waits
 _TIMEOUT_S = 80.0  # the SDK's own
 
-Query = Mapping[str, str | int]
+Query = Mapping[str, str | int | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Ask:
     @property
     def url(self) -> str:
         """Return path and query as Stripe's SDK writes them: brackets stay as they are."""
-        text = urlencode(self.query, quote_via=quote, safe="[]:") if self.query else ""
+        text = urlencode(self.query, doseq=True, quote_via=quote, safe="[]:") if self.query else ""
         return f"{self.path}?{text}" if text else self.path
 
 
@@ -93,6 +95,9 @@ class Transport:
         if connection.account:
             self._headers["Stripe-Account"] = connection.account
         self._client: AIOHTTPClient | None = None
+        self._reached = False
+        self._closed_by: StripeError = errors.StripeError("not closed", Request(""))
+        self._closed_until = 0.0
 
     async def __aenter__(self) -> Self:
         self._client = AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
@@ -110,7 +115,8 @@ class Transport:
                 the limit or the network is at fault; a passing fault only after the last retry.
         """
         attempts = 0
-        retrying = stamina.retry_context(on=_pause, attempts=ATTEMPTS, timeout=None,
+        attempts_allowed = ATTEMPTS if self._reached else _ATTEMPTS_UNREACHED
+        retrying = stamina.retry_context(on=_pause, attempts=attempts_allowed, timeout=None,
             wait_initial=_FIRST_WAIT_S, wait_max=_LONGEST_WAIT_S, wait_jitter=_FIRST_WAIT_S)  # fmt: skip
         try:
             async for attempt in retrying:
@@ -118,10 +124,17 @@ class Transport:
                     attempts = attempt.num
                     return await self._once(ask, traffic, first=attempts == 1)
         except StripeError as error:
-            if attempts > 1 and error.retryable:
-                raise _after(error, attempts) from None
-            raise
+            failure = _after(error, attempts) if error.retryable and attempts > 1 else error
+            self._close_if_hopeless(failure)
+            raise failure from None
         raise AssertionError  # retry_context returns or raises; this tells the type checker so
+
+    def _close_if_hopeless(self, error: StripeError) -> None:
+        """Let every further request fail at once: with a wrong key for good, unreached for a moment."""
+        if isinstance(error, errors.KeyRejected):
+            self._closed_by, self._closed_until = error, float("inf")
+        elif not self._reached:
+            self._closed_by, self._closed_until = error, time.monotonic() + _UNREACHED_PAUSE_S
 
     async def _once(self, ask: Ask, traffic: Traffic, *, first: bool) -> Answer:
         async with self.limits.slot(ask.endpoint):
@@ -129,8 +142,9 @@ class Transport:
             traffic.retries += not first
             asked_at = time.time_ns() // 1000
             body, status, headers = await self._send(ask)
+        self._reached = True
         traffic.bytes += len(body)
-        if HTTPStatus(status).is_success:
+        if status == HTTPStatus.OK:
             return Answer(_parsed(ask, body, headers), asked_at)
         error = refusal(ask.right, url=ask.url, status=status, headers=headers, body=body)
         should_retry = headers.get("Stripe-Should-Retry")
@@ -184,9 +198,7 @@ def _pause(error: Exception) -> bool | float:
 
 def _after(error: StripeError, attempts: int) -> StripeError:
     """Return the same error, saying how often it was tried."""
-    request = Request(
-        error.request.url, error.request.status, error.request.code, error.request.request_id, attempts
-    )
+    request = Request(error.request.url, error.request.status, error.request.code, error.request.request_id, attempts)
     text = str(error).replace(str(error.request), str(request), 1)
     return type(error)(text, request, retry_after_s=error.retry_after_s, reason=error.reason)
 

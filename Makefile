@@ -1,0 +1,52 @@
+# Two commands: `make demo` and `make test`. The first call of either sets everything up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export DAGSTER_HOME ?= $(CURDIR)
+
+.PHONY: help demo test dev check bench lock browser
+help: ## Show the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/run ## Load the simulated account into DuckDB through Dagster, and show what landed
+	@$(BIN)/stripe-dataflow demo
+
+dev: .venv/run ## Open Dagster's UI on localhost:3000, with its daemon; history is kept
+	@echo "Dagster's UI: http://localhost:3000 (Ctrl-C stops it)"
+	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+test: .venv/dev ## Run the tests
+	$(BIN)/pytest -n 2 --dist loadfile
+
+browser: .venv/dev ## Run the tests that drive Dagster's UI; needs Chromium
+	$(BIN)/pytest stripe_dataflow_tests/browser
+
+check: .venv/dev ## Format, lint, types, import directions, definitions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+bench: .venv/dev ## Measure against the limits and a baseline; writes docs/benchmarks.md
+	$(BIN)/python benchmarks/run.py
+
+lock: ## Renew the lock files from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+
+.venv/run: requirements.lock pyproject.toml | .venv
+	@echo "Installing what the lock file names (about a minute)"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/dev: requirements-dev.lock .venv/run
+	@echo "Installing what the tests need"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; try: make demo PYTHON=python3.12")'
+	@echo "Making a virtual environment in .venv"
+	@$(PYTHON) -m venv .venv

@@ -1,0 +1,86 @@
+"""One asset per Stripe table, all of a run fed by the one session they share."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from stripe_dataflow.catalog import stripe_columns
+from stripe_dataflow.errors import DataflowError
+from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
+from stripe_dataflow.orchestration.metadata import materialization_metadata
+from stripe_dataflow.orchestration.partitions import partitions_of
+from stripe_dataflow.orchestration.run_session import RunSession, asset_key, step_priority
+
+# A passing outage heals without a person: requests are retried within the step, the step once more.
+_RETRY = dg.RetryPolicy(max_retries=1, delay=15)
+
+
+def session_key(dataflow: Dataflow) -> str:
+    """Return the resource that the steps of a run share."""
+    return f"{dataflow.name}__session"
+
+
+def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
+    """Return the asset of one table: its step waits for the table's rows and merges them."""
+    table = chosen.table
+
+    @dg.asset(
+        key=asset_key(dataflow, table.name),
+        group_name=dataflow.name,
+        description=_description(dataflow, chosen),
+        kinds={"stripe", "duckdb"},
+        tags={"purpose": chosen.purpose, "tier": table.tier},
+        owners=["team:data"],
+        metadata=_definition_metadata(dataflow, chosen),
+        partitions_def=partitions_of(dataflow.attributes) if table.created_filter else None,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        retry_policy=_RETRY,
+        pool=dataflow.pool,
+        op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
+        required_resource_keys={session_key(dataflow)},
+    )
+    def load_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        session: RunSession = getattr(context.resources, session_key(dataflow))
+        # With one process per step, each reads only its own table.
+        together = context.job_def.executor_def.name == "in_process"
+        try:
+            loaded = session.load(table.name, together=together, log=context.log.info)
+        except DataflowError as error:
+            raise failure(dataflow, chosen, error) from None
+        return materialization_metadata(context, session, loaded)
+
+    return load_table
+
+
+def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg.Failure:
+    """Return the step's failure: what the error says, and what state the table is in."""
+    state = f"{dataflow.name}.{chosen.target.name} keeps the rows it had."
+    facts: Mapping[str, str] = {"table": chosen.table.name, "error": type(error).__name__}
+    text = str(error) if "keep the rows" in str(error) else f"{error} {state}"
+    return dg.Failure(description=text, metadata=facts, allow_retries=error.retryable)
+
+
+def _description(dataflow: Dataflow, chosen: ChosenTable) -> str:
+    notes = [f"{chosen.table.description}.", f"Part of {dataflow.title}."]
+    if dataflow.attributes.description:
+        notes.append(dataflow.attributes.description)
+    return " ".join([*notes, f"[Stripe's documentation]({chosen.table.docs_url})."])
+
+
+def _definition_metadata(dataflow: Dataflow, chosen: ChosenTable) -> dict[str, object]:
+    """Return what is known before any run: where it lands, its columns, where they come from."""
+    columns = [
+        dg.TableColumn(column.name, column.type, tags=_pii_tag(chosen, column.name))
+        for column in stripe_columns(chosen.table)
+        if column.name not in chosen.excluded
+    ]
+    return {
+        "dagster/table_name": f"{dataflow.database.stem}.{dataflow.name}.{chosen.target.name}",
+        "dagster/column_schema": dg.TableSchema(columns),
+        "stripe list": chosen.table.path,
+        "stripe documentation": dg.MetadataValue.url(chosen.table.docs_url),
+    }
+
+
+def _pii_tag(chosen: ChosenTable, column: str) -> dict[str, str]:
+    return {"pii": ""} if column in chosen.table.pii else {}

@@ -1,0 +1,103 @@
+"""What a materialization tells: the metadata Dagster's UI knows, and what the load came to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from stripe_dataflow.catalog.descriptions import descriptions
+from stripe_dataflow.orchestration.run_session import RunSession
+from stripe_dataflow.sync import Loaded
+from stripe_dataflow.warehouse import OUR_COMMENTS, TableFacts, Target
+
+_MASK = "•••"
+_PREVIEW_COLUMNS = 12
+
+
+def materialization_metadata(
+    context: dg.AssetExecutionContext, session: RunSession, loaded: Loaded
+) -> dg.MaterializeResult:
+    """Return the step's result; rows of each partition are told with the partition."""
+    target = loaded.plan.target
+    facts = session.facts(target)
+    for key, rows in facts.partition_rows.items():
+        if context.has_partition_key or context.has_partition_key_range:
+            context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=key)
+    return dg.MaterializeResult(
+        metadata={
+            **_table_metadata(session, target, facts),
+            **_load_metadata(loaded),
+        }
+    )
+
+
+def _table_metadata(session: RunSession, target: Target, facts: TableFacts) -> dict[str, Any]:
+    database = session.dataflow.database
+    return {
+        "dagster/row_count": facts.rows,
+        "dagster/table_name": f"{database.stem}.{target.schema}.{target.name}",
+        "dagster/uri": f"duckdb://{database}",
+        "dagster/column_schema": column_schema(target),
+        "preview": dg.MetadataValue.md(preview(target, facts)),
+        "stripe documentation": dg.MetadataValue.url(target.table.docs_url),
+    }
+
+
+def _load_metadata(loaded: Loaded) -> dict[str, Any]:
+    counts = loaded.counts
+    return {
+        "load id": loaded.load_id,
+        "rows read": counts.read,
+        "rows inserted": counts.inserted,
+        "rows updated": counts.updated,
+        "rows deleted": counts.deleted,
+        "rows unchanged": counts.unchanged,
+        "requests": loaded.requests,
+        "retries": loaded.retries,
+        "bytes": loaded.bytes,
+        "seconds": round(loaded.seconds, 3),
+        "unknown fields": ", ".join(loaded.unknown_fields) or "none",
+    }
+
+
+def column_schema(target: Target) -> dg.TableSchema:
+    """Return the table's columns with Stripe's own sentences, read from the installed package."""
+    sentences = descriptions(target.table)
+    pii = frozenset(target.table.pii)
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                column.type,
+                description=sentences.get(column.name) or OUR_COMMENTS.get(column.name),
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                tags={"pii": ""} if column.name in pii else {},
+            )
+            for column in target.columns
+        ]
+    )
+
+
+def preview(target: Target, facts: TableFacts) -> str:
+    """Return up to ten rows as a Markdown table, a person's data masked."""
+    pii = frozenset(target.table.pii)
+    names = [name for name in facts.preview_columns if not name.startswith("_")]
+    names = sorted(names, key=lambda name: (name not in target.table.key, name in pii))[:_PREVIEW_COLUMNS]
+    if not facts.preview:
+        return "No rows."
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    for row in facts.preview:
+        cells = dict(zip(facts.preview_columns, row, strict=True))
+        lines.append("| " + " | ".join(_cell(cells[name], masked=name in pii) for name in names) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: object, *, masked: bool) -> str:
+    if value is None:
+        return ""
+    if masked:
+        return _MASK
+    text = value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")[:60]

@@ -1,0 +1,221 @@
+"""One Dagster run of one dataflow: what it opens when its first table asks, and closes at its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import dagster as dg
+
+from stripe_dataflow.catalog.descriptions import descriptions
+from stripe_dataflow.errors import DataflowError
+from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
+from stripe_dataflow.orchestration.partitions import keys_of_run, partitions_of, windows_by_key
+from stripe_dataflow.stripe_api import Connection, Window
+from stripe_dataflow.sync import Loaded, Plan, RunOfLoad, Session, TablePlan
+from stripe_dataflow.warehouse import (
+    Counts,
+    DataflowRow,
+    Status,
+    TableFacts,
+    TableRow,
+    Target,
+    Warehouse,
+    committed_partitions,
+    end_run,
+    register_dataflow,
+    start_run,
+    table_facts,
+)  # fmt: skip
+
+Log = Callable[[str], None]
+_SIZES = {"S": 30, "M": 20, "L": 10, "XL": 0}
+
+
+def asset_key(dataflow: Dataflow, table: str) -> dg.AssetKey:
+    """Return the asset of one table."""
+    return dg.AssetKey([dataflow.name, table])
+
+
+def step_priority(dataflow: Dataflow, table: str) -> int:
+    """Return the order of a table's step, higher first: small tables early, so that most commit early."""
+    chosen = dataflow.tables[table].table
+    return _SIZES[chosen.size] + (0 if chosen.parents else 5)
+
+
+@dataclass(slots=True)
+class _Open:
+    """What a run holds open; `windows` are its partitions by key."""
+
+    warehouse: Warehouse
+    session: Session
+    windows: dict[str, Window]
+
+
+@dataclass(slots=True)
+class RunSession:
+    """The session that all steps of one run share; nothing is opened before the first table asks.
+
+    `mode` is `auto` or `list`, as the run's configuration says.
+    """
+
+    dataflow: Dataflow
+    run: dg.DagsterRun
+    instance: dg.DagsterInstance
+    mode: str
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _warehouse: Warehouse | None = None
+    _opened: _Open | None = None
+    _failed: dict[str, str] = field(default_factory=dict)
+    _loaded: dict[str, Loaded] = field(default_factory=dict)
+
+    def load(self, name: str, *, together: bool, log: Log) -> Loaded:
+        """Load one table; `together` reads all tables of the run along with it.
+
+        Raises:
+            DataflowError: Its text tells what failed and what to do.
+        """
+        try:
+            opened = self._opened = self._opened or self._begin()
+            if together:
+                opened.session.read(self._selected())
+            loaded = opened.session.load(name, log=log)
+        except DataflowError as error:
+            self._failed[name] = str(error)
+            raise
+        self._failed.pop(name, None)
+        self._loaded[name] = loaded
+        return loaded
+
+    def facts(self, target: Target) -> TableFacts:
+        """Return what a table holds now; only after it was loaded."""
+        assert self._opened, "nothing was loaded"  # noqa: S101 a bug of ours
+        windows = self._opened.windows if target.table.created_filter else {}
+        columns = [column.name for column in target.data_columns]
+        spans = {key: (window.gte, window.lt) for key, window in windows.items()}
+        with self._opened.warehouse.reading() as connection:
+            return table_facts(connection, target, windows=spans, columns=columns)
+
+    def close(self) -> None:
+        """Close everything, and write how the run ended into the run history."""
+        with self._stack:
+            if self._warehouse:
+                self._record_end(self._warehouse)
+
+    def _selected(self) -> list[str]:
+        """Return the tables of this dataflow the run is for, in the order of their steps."""
+        selection = self.run.asset_selection
+        names = [n for n in self.dataflow.tables if not selection or asset_key(self.dataflow, n) in selection]
+        return sorted(names, key=lambda name: -step_priority(self.dataflow, name))
+
+    def _begin(self) -> _Open:
+        """Open the warehouse, note the run, and make ready to read; the key is read here."""
+        if self._warehouse is None:
+            folder = staging_root(self.dataflow.database)
+            self._warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
+        with self._warehouse.transaction() as connection:
+            register_dataflow(connection, self._row())
+            load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
+        plan, wanted, run = self._plan(load_id)
+        session = Session(self._connection(), plan, warehouse=self._warehouse, run=run, folder=self._lines())
+        return _Open(self._warehouse, self._stack.enter_context(session), wanted)
+
+    def _plan(self, load_id: int) -> tuple[Plan, dict[str, Window], RunOfLoad]:
+        """Return what to load: each table's partitions of this run, without those it committed before."""
+        now = int(time.time()) + 1
+        windows = windows_by_key(partitions_of(self.dataflow.attributes), now)
+        span = Window(min(window.gte for window in windows.values()), now)
+        wanted = {key: windows[key] for key in keys_of_run(self.run.tags, list(windows)) if key in windows}
+        root = self.run.root_run_id or self.run.run_id
+        run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, "list", until=now)
+        hash_key = self.dataflow.hash_key()
+        tables = [
+            TablePlan(
+                replace(chosen.target, comments=descriptions(chosen.table)),
+                self._uncommitted(chosen, wanted, root),
+                chosen.excluded,
+                chosen.hashed,
+                hash_key,
+            )
+            for chosen in self.dataflow.tables.values()
+        ]
+        return Plan(span, tuple(tables)), wanted, run
+
+    def _uncommitted(self, chosen: ChosenTable, wanted: dict[str, Window], root: str) -> tuple[Window, ...]:
+        if not chosen.table.created_filter:
+            return ()
+        if not self.run.parent_run_id or self._warehouse is None:
+            return tuple(wanted.values())
+        with self._warehouse.reading() as connection:
+            done = committed_partitions(connection, self.dataflow.name, chosen.table.name, root_run_id=root)
+        return tuple(window for window in wanted.values() if (window.gte, window.lt) not in done)
+
+    def _connection(self) -> Connection:
+        """Return how to reach the account, with the sandbox started where that is the account."""
+        if not self.dataflow.simulated:
+            return self.dataflow.connection()
+        from stripe_dataflow.sandbox import Account, Sandbox  # noqa: PLC0415 a live run needs none of it
+
+        size = self.dataflow.attributes.sandbox
+        sandbox = self._stack.enter_context(Sandbox(Account(customers=size.customers, seed=size.seed)))
+        return self.dataflow.connection(sandbox.url)
+
+    def _lines(self) -> Path:
+        """Return a new folder for lines on their way; the sweep at the next start knows its name."""
+        folder = staging_root(self.dataflow.database) / f"stage-{os.getpid()}-{uuid.uuid4().hex[:8]}.lines"
+        folder.mkdir(mode=0o700, parents=True)
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    def _row(self) -> DataflowRow:
+        attributes = self.dataflow.attributes
+        tables = tuple(
+            TableRow(c.table.name, c.target.name, c.purpose, c.table.created_filter)
+            for c in self.dataflow.tables.values()
+        )
+        return DataflowRow(
+            self.dataflow.name,
+            self.dataflow.fingerprint,
+            self.dataflow.title,
+            attributes.description,
+            tables=tables,
+        )
+
+    def _record_end(self, warehouse: Warehouse) -> None:
+        status, description = self._status()
+        counts = sum((loaded.counts for loaded in self._loaded.values()), start=Counts())
+        details = (
+            f"{len(self._loaded)} tables, {counts.read:,} rows read, {counts.inserted:,} new, "
+            f"{counts.updated:,} changed, {counts.deleted:,} deleted"
+        )
+        with warehouse.transaction() as connection:
+            end_run(
+                connection, self.run.run_id, dataflow=self.dataflow.name, status=status, details=details,
+                description=description,
+            )  # fmt: skip
+
+    def _status(self) -> tuple[Status, str]:
+        """Return how the run ended, and what went wrong, table by table."""
+        if self._failed:
+            causes: dict[str, list[str]] = {}
+            for name, text in self._failed.items():
+                causes.setdefault(text, []).append(name)
+            return "Failed", " ".join(f"{', '.join(names)}: {text}" for text, names in causes.items())
+        left = [name for name in self._selected() if name not in self._loaded]
+        if not left:
+            return "Completed", ""
+        now = self.instance.get_run_by_id(self.run.run_id)
+        if now and now.status in {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}:
+            return "Canceled", f"Canceled before {', '.join(left)}."
+        return "Failed", f"Ended before {', '.join(left)}."
+
+
+def staging_root(database: Path) -> Path:
+    """Return the folder beside the database where rows wait to be merged; empty between runs."""
+    return database.with_name(f"{database.name}.staging")

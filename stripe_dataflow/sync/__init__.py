@@ -1,0 +1,8 @@
+"""Plan, extract, stage, merge: one table or many. Knows no Dagster."""
+
+from stripe_dataflow.sync.merging import Loaded, RunOfLoad
+from stripe_dataflow.sync.plan import Plan, TablePlan
+from stripe_dataflow.sync.progress import Progress, listener
+from stripe_dataflow.sync.session import Session
+
+__all__ = ["Loaded", "Plan", "Progress", "RunOfLoad", "Session", "TablePlan", "listener"]

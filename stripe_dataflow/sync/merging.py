@@ -1,0 +1,174 @@
+"""From a table's feed into DuckDB: stage what comes, merge each partition once it is complete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from stripe_dataflow.stripe_api import Traffic, Window, union
+from stripe_dataflow.sync.plan import TablePlan
+from stripe_dataflow.sync.track import Track
+from stripe_dataflow.warehouse import (
+    Counts,
+    LoadStats,
+    Scope,
+    Warehouse,
+    get_cursor,
+    record_load,
+    record_partition,
+    set_cursor,
+    window_rows,
+)  # fmt: skip
+
+_MERGE_EVERY_S = 5.0  # while a table is still read; each merge is a transaction of its own
+
+
+@dataclass(frozen=True, slots=True)
+class RunOfLoad:
+    """Whose rows they are: the dataflow, the run and the first run it re-executes, the load's id.
+
+    `mode` names how the tables are read (`list`), `until` the upper bound of `created`, Unix seconds.
+    """
+
+    dataflow: str
+    run_id: str
+    root_run_id: str
+    load_id: int
+    mode: str
+    until: int
+
+
+@dataclass(slots=True)
+class Loading:
+    """One table being loaded: what was merged so far."""
+
+    plan: TablePlan
+    counts: Counts = field(default_factory=Counts)
+    merged: list[Window] = field(default_factory=list)
+    merged_at: float = field(default_factory=time.monotonic)
+    recorded: Traffic = field(default_factory=Traffic)
+    recorded_at: float = field(default_factory=time.monotonic)
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading one table came to; seconds from asking for it to its last commit."""
+
+    plan: TablePlan
+    load_id: int
+    counts: Counts
+    requests: int
+    retries: int
+    bytes: int
+    seconds: float
+    unknown_fields: Sequence[str]
+
+
+class Merger:
+    """Moves rows from feeds into the warehouse; used by one thread."""
+
+    def __init__(self, warehouse: Warehouse, run: RunOfLoad) -> None:
+        self._warehouse = warehouse
+        self._run = run
+
+    def begin(self, plan: TablePlan) -> Loading:
+        """Return the state of a table about to be loaded."""
+        return Loading(plan)
+
+    def stage(self, track: Track) -> None:
+        """Take a table's rows out of its feed, to be merged when its turn comes."""
+        batch = track.feed.take()
+        self._warehouse.stage(track.plan.target, batch.paths)
+        track.feed.release(batch)
+
+    def take(self, loading: Loading, track: Track) -> None:
+        """Stage what the feed holds; merge the partitions that are complete.
+
+        Raises:
+            DataflowError: Reading failed; what was complete is merged all the same.
+        """
+        batch = track.feed.take()
+        if batch.paths:
+            self._warehouse.stage(loading.plan.target, batch.paths)
+        track.feed.release(batch)
+        complete = self._complete(loading, batch.remaining)
+        due = batch.done or time.monotonic() - loading.merged_at > _MERGE_EVERY_S
+        if batch.done and not batch.error and not loading.plan.table.created_filter:
+            self._merge(loading, track, None)
+        elif complete and due:
+            for window in union(complete):
+                self._merge(loading, track, window)
+        if batch.error:
+            raise batch.error
+        loading.done = batch.done
+
+    def abandon(self, loading: Loading) -> None:
+        """Forget what was staged and not merged."""
+        self._warehouse.discard(loading.plan.target)
+
+    def finish(self, loading: Loading, track: Track, *, seconds: float) -> Loaded:
+        """Return what the load came to."""
+        traffic = track.traffic
+        unknown = sorted(track.writer.unknown_fields)
+        return Loaded(
+            loading.plan, self._run.load_id, loading.counts, traffic.requests, traffic.retries, traffic.bytes,
+            seconds, unknown,
+        )  # fmt: skip
+
+    @staticmethod
+    def _complete(loading: Loading, remaining: Sequence[Window]) -> list[Window]:
+        """Return the partitions of which nothing is left to read, and that are not merged yet."""
+        return [
+            window
+            for window in loading.plan.windows
+            if window not in loading.merged
+            and not any(rest.gte < window.lt and window.gte < rest.lt for rest in remaining)
+        ]
+
+    def _merge(self, loading: Loading, track: Track, window: Window | None) -> None:
+        """Move rows, history, cursor and load record in one transaction."""
+        plan, run = loading.plan, self._run
+        target = plan.target
+        within = [w for w in plan.windows if window and window.gte <= w.gte and w.lt <= window.lt]
+        started = track.started_us
+        scope = Scope.window(window.gte, window.lt, started=started) if window else Scope.whole(started=started)
+        with self._warehouse.transaction() as connection:
+            counts = self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope)
+            before = get_cursor(connection, run.dataflow, plan.table.name)
+            if window is None or window.lt == run.until:
+                set_cursor(connection, run.dataflow, plan.table.name, cursor=str(run.until))
+            stats = self._stats(loading, track, counts=counts, window=window, cursor_before=before)
+            record_load(connection, target, run.load_id, stats=stats)
+            rows = window_rows(connection, target, [(w.gte, w.lt) for w in within])
+            for span, count in rows.items():
+                record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
+        loading.counts += counts
+        loading.merged_at = time.monotonic()
+        loading.merged += within
+
+    def _stats(
+        self,
+        loading: Loading,
+        track: Track,
+        *,
+        counts: Counts,
+        window: Window | None,
+        cursor_before: str | None,
+    ) -> LoadStats:
+        """Return what this merge adds to the load's record: traffic and time since the last one."""
+        traffic, now = track.traffic, time.monotonic()
+        total = Traffic(traffic.requests, traffic.retries, traffic.bytes)
+        before, loading.recorded = loading.recorded, total
+        seconds, loading.recorded_at = now - loading.recorded_at, now
+        return LoadStats(
+            mode=self._run.mode,
+            counts=counts,
+            window=(window.gte, window.lt) if window else None,
+            requests=total.requests - before.requests,
+            retries=total.retries - before.retries,
+            bytes=total.bytes - before.bytes,
+            seconds=seconds,
+            cursor_before=cursor_before,
+        )

@@ -1,0 +1,81 @@
+"""What one run is to load: which tables, which partitions of them, up to when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from stripe_dataflow.catalog import TABLES, Table
+from stripe_dataflow.stripe_api import Window, union
+from stripe_dataflow.warehouse import Target
+
+
+@dataclass(frozen=True, slots=True)
+class TablePlan:
+    """One table of a run.
+
+    Attributes:
+        target: Where it lands.
+        windows: The partitions to make equal to Stripe, oldest first; empty for a table without
+            a `created` filter, which is read whole.
+        excluded, hashed: Columns that land nowhere, or as hashes keyed with `hash_key`.
+    """
+
+    target: Target
+    windows: tuple[Window, ...] = ()
+    excluded: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()
+    hash_key: bytes = field(default=b"", repr=False)
+
+    @property
+    def table(self) -> Table:
+        """Return the catalog's row."""
+        return self.target.table
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: its tables, and the span of `created` it looks at (Unix seconds, half-open)."""
+
+    span: Window
+    tables: tuple[TablePlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One list to be read: a table's own, its children's sake, or both.
+
+    Attributes:
+        root: The table whose list is read.
+        own: The plan for its own rows, None when only its children are wanted.
+        children: The plans fed from its objects.
+        windows: The spans of `created` to read; empty for a list without that filter.
+    """
+
+    root: Table
+    own: TablePlan | None
+    children: tuple[TablePlan, ...]
+    windows: tuple[Window, ...]
+
+    @property
+    def plans(self) -> tuple[TablePlan, ...]:
+        """Return every plan this reading feeds."""
+        return (self.own, *self.children) if self.own else self.children
+
+
+def readings(span: Window, plans: Sequence[TablePlan]) -> list[Reading]:
+    """Return the lists to read for some tables, each list once."""
+    own = {plan.table.name: plan for plan in plans if not plan.table.parents}
+    children: dict[str, list[TablePlan]] = {}
+    for plan in plans:
+        if plan.table.parent:
+            children.setdefault(plan.table.parent, []).append(plan)
+    found = []
+    for name in [*own, *(parent for parent in children if parent not in own)]:
+        table, plan, below = TABLES[name], own.get(name), tuple(children.get(name, ()))
+        windows: tuple[Window, ...] = ()
+        if table.created_filter:
+            # A child can belong to any parent, so for its sake all parents of the span are read.
+            windows = (span,) if below else tuple(union(plan.windows if plan else ()))
+        found.append(Reading(table, plan, below, windows))
+    return found

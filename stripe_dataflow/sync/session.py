@@ -1,0 +1,141 @@
+"""One run's work: all its tables read at once in one event loop, loaded one by one by the caller's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from stripe_dataflow.stripe_api import Connection, Transport
+from stripe_dataflow.sync.extraction import Extraction
+from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
+from stripe_dataflow.sync.merging import Loaded, Merger, RunOfLoad
+from stripe_dataflow.sync.plan import Plan, TablePlan, readings
+from stripe_dataflow.sync.progress import Reporter
+from stripe_dataflow.sync.track import Track
+from stripe_dataflow.warehouse import Warehouse
+
+_TICK_S = 0.2
+
+Log = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Loop:
+    """An event loop in a thread of its own, with the one transport of the run."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    transport: Transport
+    budget: Budget
+
+
+class Session:
+    """Reads a run's tables all at once, and loads each when asked to; a context manager.
+
+    `load` is called by one thread, table after table. While it waits for its own table it also
+    takes the rows of others that hold too much, so that none waits for ever.
+    """
+
+    def __init__(
+        self, connection: Connection, plan: Plan, *, warehouse: Warehouse, run: RunOfLoad, folder: Path
+    ) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._plans = {table.table.name: table for table in plan.tables}
+        self._merger = Merger(warehouse, run)
+        self._folder = folder
+        self._tracks: dict[str, Track] = {}
+        self._attempts: dict[str, int] = {}
+        self._reporter = Reporter(self._tracks)
+        self._running: _Loop | None = None
+        self.failed: dict[str, str] = {}
+        self.loaded: dict[str, Loaded] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._running:
+            running = self._running
+            asyncio.run_coroutine_threadsafe(_stop(running), running.loop).result()
+            running.loop.call_soon_threadsafe(running.loop.stop)
+            running.thread.join()
+            running.loop.close()
+
+    def read(self, names: Sequence[str]) -> None:
+        """Begin to read some tables, all at once; one already being read is left alone."""
+        new = [name for name in names if name not in self._tracks]
+        if not new:
+            return
+        running = self._running = self._running or _start(self._connection)
+        for name in new:
+            self._attempts[name] = self._attempts.get(name, 0) + 1
+            feed = Feed(self._folder, f"{name}.{self._attempts[name]}", running.budget, running.loop)
+            self._tracks[name] = Track(self._plans[name], feed)
+        plans = [self._plans[name] for name in new]
+        asyncio.run_coroutine_threadsafe(self._extract(running, plans), running.loop)
+
+    def load(self, name: str, *, log: Log) -> Loaded:
+        """Wait for a table's rows and merge them, each partition as it is complete.
+
+        Raises:
+            DataflowError: Reading or merging failed; partitions merged before stay merged.
+        """
+        self.read([name])
+        track, started = self._tracks[name], time.monotonic()
+        loading = self._merger.begin(track.plan)
+        try:
+            while not loading.done:
+                track.feed.wait(_TICK_S)
+                self._relieve(name)
+                self._reporter.tick(log)
+                self._merger.take(loading, track)
+        except BaseException as error:
+            self._merger.abandon(loading)
+            # A retry of the step reads the table again, from the start.
+            del self._tracks[name]
+            track.feed.finish(error if isinstance(error, Exception) else None)
+            self.failed[name] = str(error)
+            raise
+        self.failed.pop(name, None)
+        self.loaded[name] = self._merger.finish(loading, track, seconds=time.monotonic() - started)
+        return self.loaded[name]
+
+    def _relieve(self, name: str) -> None:
+        """Take the rows of other tables whose reading waits, or soon will."""
+        full = self._running is not None and self._running.budget.full
+        for other, track in self._tracks.items():
+            if other != name and track.feed.held > (0 if full else FEED_BYTES // 2):
+                self._merger.stage(track)
+
+    async def _extract(self, running: _Loop, plans: Sequence[TablePlan]) -> None:
+        extraction = Extraction(running.transport, self._plan.span, self._tracks)
+        await asyncio.gather(*(extraction.read(reading) for reading in readings(self._plan.span, plans)))
+
+
+def _start(connection: Connection) -> _Loop:
+    """Return a running event loop with an open transport."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="stripe", daemon=True)
+    thread.start()
+    return asyncio.run_coroutine_threadsafe(_open(connection, thread), loop).result()
+
+
+async def _open(connection: Connection, thread: threading.Thread) -> _Loop:
+    transport = Transport(connection)
+    await transport.__aenter__()
+    return _Loop(asyncio.get_running_loop(), thread, transport, Budget())
+
+
+async def _stop(running: _Loop) -> None:
+    """Cancel what still reads, and close the connections."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await running.transport.__aexit__(None, None, None)

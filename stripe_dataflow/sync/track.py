@@ -1,0 +1,42 @@
+"""One table while it is read: its rows on their way, its traffic, how far it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from stripe_dataflow.stripe_api import Object, RowWriter, Traffic
+from stripe_dataflow.sync.feed import Feed
+from stripe_dataflow.sync.plan import TablePlan
+
+
+@dataclass(slots=True)
+class Track:
+    """One table while it is read.
+
+    `fraction` is the share of the time span that was read, 0 to 1; None where no one can tell.
+    `started_us` is when reading began, microseconds since 1970.
+    """
+
+    plan: TablePlan
+    feed: Feed
+    traffic: Traffic = field(default_factory=Traffic)
+    fraction: float | None = None
+    started_us: int = field(default_factory=lambda: time.time_ns() // 1000)
+    writer: RowWriter = field(init=False)
+
+    def __post_init__(self) -> None:
+        plan = self.plan
+        self.writer = RowWriter(plan.table, excluded=plan.excluded, hashed=plan.hashed, key=plan.hash_key)
+        self.feed.publish(self.plan.windows)
+
+    def write(self, objects: list[Object], asked_at_us: int, parent_id: str | None = None) -> None:
+        """Write the objects that lie in the plan's windows."""
+        table, windows = self.plan.table, self.plan.windows
+        if table.created_filter:
+            if not windows:
+                return
+            low, high = windows[0].gte, windows[-1].lt
+            objects = [item for item in objects if low <= item[table.created] < high]
+        line = self.writer.line
+        self.feed.write([line(item, asked_at_us=asked_at_us, parent_id=parent_id) for item in objects])

@@ -1,0 +1,70 @@
+"""DuckDB: open and lock, stage, merge, history and rollback, and the registry of loads and runs."""
+
+from stripe_dataflow.warehouse.cursors import get_cursor, set_cursor
+from stripe_dataflow.warehouse.dataflows import (
+    DataflowRow,
+    DataflowState,
+    TableRow,
+    list_dataflows,
+    list_tables,
+    register_dataflow,
+)
+from stripe_dataflow.warehouse.facts import TableFacts, landed_rows, table_facts, window_rows
+from stripe_dataflow.warehouse.loads import (
+    LoadRow,
+    LoadStats,
+    committed_partitions,
+    list_loads,
+    record_load,
+    record_partition,
+)
+from stripe_dataflow.warehouse.prune import prune
+from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
+from stripe_dataflow.warehouse.rollback import Restored, restore
+from stripe_dataflow.warehouse.runs import RunRow, Status, end_run, list_runs, start_run
+from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.target import OUR_COMMENTS, Target, quote, table_sql
+from stripe_dataflow.warehouse.timeline import State, list_states, resolve_target
+from stripe_dataflow.warehouse.warehouse import Warehouse
+
+__all__ = [
+    "OUR_COMMENTS",
+    "Counts",
+    "DataflowRow",
+    "DataflowState",
+    "LoadRow",
+    "LoadStats",
+    "Removed",
+    "Restored",
+    "RunRow",
+    "Scope",
+    "State",
+    "Status",
+    "TableFacts",
+    "TableRow",
+    "Target",
+    "Warehouse",
+    "committed_partitions",
+    "compact",
+    "end_run",
+    "get_cursor",
+    "landed_rows",
+    "list_dataflows",
+    "list_loads",
+    "list_runs",
+    "list_states",
+    "list_tables",
+    "prune",
+    "quote",
+    "record_load",
+    "record_partition",
+    "register_dataflow",
+    "remove_dataflow",
+    "resolve_target",
+    "restore",
+    "set_cursor",
+    "start_run",
+    "table_facts",
+    "table_sql",
+    "window_rows",
+]

@@ -1,0 +1,85 @@
+"""What a table holds now: for the metadata of a materialization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from stripe_dataflow.warehouse.registry import registry_sql
+from stripe_dataflow.warehouse.target import Target, quote, table_sql
+
+Window = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """A table's live rows: how many, how many of each partition, and some of them to look at."""
+
+    rows: int = 0
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
+    preview_columns: Sequence[str] = ()
+    preview: Sequence[Sequence[Any]] = ()
+
+
+def table_facts(
+    connection: duckdb.DuckDBPyConnection,
+    target: Target,
+    *,
+    windows: Mapping[str, Window],
+    columns: Sequence[str],
+    limit: int = 10,
+) -> TableFacts:
+    """Return facts about a table's live rows; of a table that was never made, none.
+
+    Args:
+        windows: Partition key -> [gte, lt) of `created`, Unix seconds; empty for an unpartitioned table.
+        columns: The columns of the preview.
+    """
+    try:
+        rows = _one(connection, f"select count(*) from {target.current} where _deleted_at is null")
+    except duckdb.CatalogException:
+        return TableFacts()
+    names = ", ".join(quote(name) for name in columns)
+    newest = f"order by {quote(target.table.created)} desc" if target.table.created_filter else ""
+    preview = connection.execute(
+        f"select {names} from {target.current} where _deleted_at is null {newest} limit ?", [limit]
+    ).fetchall()
+    counts = window_rows(connection, target, list(windows.values()))
+    return TableFacts(rows, {key: counts[window] for key, window in windows.items()}, columns, preview)
+
+
+def window_rows(
+    connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]
+) -> dict[Window, int]:
+    """Return how many live rows were created in each window; all windows are counted in one pass."""
+    if not windows:
+        return {}
+    found = connection.execute(
+        f"""select w.gte, w.lt, count(t.at) from (select unnest(?::bigint[]) as gte, unnest(?::bigint[]) as lt) w
+        left join (select epoch({quote(target.table.created)})::bigint as at
+            from {target.current} where _deleted_at is null) t on t.at >= w.gte and t.at < w.lt
+        group by w.gte, w.lt""",
+        [[gte for gte, _ in windows], [lt for _, lt in windows]],
+    ).fetchall()
+    return {(gte, lt): rows for gte, lt, rows in found}
+
+
+def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return row[0] if row else 0
+
+
+def landed_rows(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[str, tuple[int, int]]:
+    """Return catalog table -> (live rows, bytes read of Stripe in all loads), for the tables ever loaded."""
+    loads = connection.execute(
+        f"select table_name, any_value(destination), sum(bytes)::bigint from {registry_sql('loads')} "
+        "where dataflow = ? group by table_name",
+        [dataflow],
+    ).fetchall()
+    return {
+        name: (_one(connection, f"select count(*) from {table_sql(dataflow, to)} where _deleted_at is null"), size)
+        for name, to, size in loads
+    }

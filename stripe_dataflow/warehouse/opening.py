@@ -1,0 +1,138 @@
+"""Attach a database file, wait for it, and say in plain words why DuckDB refused.
+
+The only module that knows that the warehouse is a local file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+import stamina
+
+from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, WarehouseError
+from stripe_dataflow.warehouse.target import WAREHOUSE, literal
+
+# The oldest format that has all we use: analysts' other tools lag behind DuckDB's releases.
+STORAGE_VERSION = "v1.2.0"
+OWNER_ONLY = 0o600
+OWNER_ONLY_FOLDER = 0o700
+# Errors whose text holds no row's values, so that it may be shown and logged.
+_SAFE_TO_SHOW = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.TransactionException,
+)
+_REASONS = (
+    ("not a valid DuckDB database", "it is no DuckDB database", "Name another file as `database`"),
+    ("Is a directory", "it is a folder", "Name a file as `database`"),
+    ("No space left", "the disk is full", "Free some space and run again"),
+    ("Read-only file system", "its disk is read-only", "Name a file elsewhere as `database`"),
+    ("Permission denied", "this user may not open it", "Give this user the right to read and write it"),
+)
+
+
+def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPyConnection:
+    """Return an in-memory connection that never loads anything from the network."""
+    config: dict[str, str | bool | int] = {
+        "memory_limit": f"{memory_mb}MB",
+        "threads": threads,
+        "temp_directory": str(spill_dir),
+        "autoinstall_known_extensions": False,
+    }
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
+
+
+@contextmanager
+def attached(
+    connection: duckdb.DuckDBPyConnection,
+    database: Path,
+    *,
+    wait_s: float,
+    read_only: bool = False,
+    must_exist: bool = False,
+) -> Iterator[None]:
+    """Attach the file as `warehouse`, and always detach it; one to be written is created if missing.
+
+    Raises:
+        DatabaseLocked: Another process still holds the file after `wait_s` seconds.
+        DatabaseTooNew: A newer DuckDB wrote it.
+        WarehouseError: It cannot be opened, written or read.
+    """
+    if (read_only or must_exist) and not database.exists():
+        raise WarehouseError(
+            f"There is no database {database} yet: it is created by the first run of a dataflow."
+        )
+    try:
+        _attach(connection, database, read_only=read_only, wait_s=wait_s)
+    except (duckdb.Error, OSError) as error:
+        raise explained(error, database, wait_s=wait_s) from error
+    try:
+        yield
+    finally:
+        connection.execute(f"detach {WAREHOUSE}")
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only: bool, wait_s: float) -> None:
+    database.parent.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+    is_new = not database.exists()
+    mode = "read_only" if read_only else f"storage_version '{STORAGE_VERSION}'"
+    statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"
+    for attempt in stamina.retry_context(
+        on=_is_held, attempts=None, timeout=wait_s, wait_initial=0.05, wait_max=1.0
+    ):
+        with attempt:
+            connection.execute(statement)
+    if is_new:
+        database.chmod(OWNER_ONLY)
+
+
+def _is_held(error: Exception) -> bool:
+    """Tell whether another process, or another warehouse in this one, holds the file."""
+    return isinstance(error, duckdb.ResourceInUseException) or (
+        isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)
+    )
+
+
+def explained(error: Exception, database: Path, *, wait_s: float = 0) -> WarehouseError:
+    """Return DuckDB's refusal as one of our errors; a row's values are left out."""
+    text = str(error)
+    if isinstance(error, Exception) and _is_held(error):
+        found = re.search(r"\(PID (\d+)\)", text)
+        holder = f"process {found[1]}" if found else f"this process ({os.getpid()})"
+        return DatabaseLocked(
+            f"{database} is held by {holder}, still after {wait_s:g} s. DuckDB lets one process write at a "
+            "time: wait for it to end, or close the tool that has the file open. Nothing was changed."
+        )
+    if "version number" in text or "newer version" in text:
+        return DatabaseTooNew(
+            f"{database} was written by a newer DuckDB. Upgrade the duckdb package. Nothing was changed."
+        )
+    for sign, reason, advice in _REASONS:
+        if sign in text:
+            return WarehouseError(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
+    shown = text.splitlines()[0] if text and isinstance(error, (*_SAFE_TO_SHOW, OSError)) else ""
+    what = f"{type(error).__name__}{f': {shown}' if shown else ''}"
+    return WarehouseError(f"DuckDB refused while working on {database} ({what}). Nothing was changed.")
+
+
+def private_folder(path: Path) -> Path:
+    """Return the folder, created for its owner alone where it is missing."""
+    path.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
+    return path
+
+
+def remove_database(path: Path) -> None:
+    """Delete a database file and its write-ahead log, present or not."""
+    for file in (path, path.with_name(path.name + ".wal")):
+        with suppress(FileNotFoundError):
+            file.unlink()

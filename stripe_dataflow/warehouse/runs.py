@@ -1,0 +1,109 @@
+"""The history of runs: opened, closed, and closed for those that died."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import duckdb
+
+from stripe_dataflow.warehouse.registry import registry_sql
+
+Kind = Literal["run", "rollback", "remove"]
+Status = Literal["In-Progress", "Completed", "Failed", "Canceled"]
+
+DIED = "Interrupted: its process ended without a result. What it had committed stays; run again."
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run: what it was, what became of it, and the load id all its merges bear."""
+
+    run_id: str
+    dataflow: str
+    load_id: int
+    kind: Kind
+    status: Status
+    started: datetime
+    ended: datetime | None
+    details: str
+    description: str
+
+
+def start_run(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow: str, kind: Kind) -> int:
+    """Return the run's load id, higher than every earlier one; the same again for the same run.
+
+    Runs of the dataflow whose processes are gone without closing them are closed as failed.
+    """
+    host, pid = socket.gethostname(), os.getpid()
+    _close_dead(connection, run_id, dataflow=dataflow, host=host)
+    known = connection.execute(
+        f"update {registry_sql('runs')} set status = 'In-Progress', ended = null, description = '', "
+        "host = ?, pid = ? where run_id = ? and dataflow = ? returning load_id",
+        [host, pid, run_id, dataflow],
+    ).fetchone()
+    if known:
+        return known[0]
+    row = connection.execute(
+        f"insert into {registry_sql('runs')} (run_id, dataflow, load_id, kind, status, started, details, "
+        "description, host, pid) select ?, ?, coalesce(max(load_id), 0) + 1, ?, 'In-Progress', now(), "
+        f"'', '', ?, ? from {registry_sql('runs')} returning load_id",
+        [run_id, dataflow, kind, host, pid],
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def end_run(
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str,
+    *,
+    dataflow: str,
+    status: Status,
+    details: str = "",
+    description: str = "",
+) -> None:
+    """Close a run: `details` say what it did, `description` what went wrong."""
+    connection.execute(
+        f"update {registry_sql('runs')} set status = ?, ended = now(), details = ?, description = ? "
+        "where run_id = ? and dataflow = ?",
+        [status, details, description, run_id, dataflow],
+    )
+
+
+def list_runs(
+    connection: duckdb.DuckDBPyConnection, dataflow: str | None = None, *, limit: int = 100
+) -> list[RunRow]:
+    """Return the latest runs, newest first, of one dataflow or of all."""
+    rows = connection.execute(
+        "select run_id, dataflow, load_id, kind, status, started, ended, details, description "
+        f"from {registry_sql('runs')} where ?::varchar is null or dataflow = ? "
+        "order by load_id desc limit ?",
+        [dataflow, dataflow, limit],
+    ).fetchall()
+    return [RunRow(*row) for row in rows]
+
+
+def _close_dead(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow: str, host: str) -> None:
+    """Close what died; a run of another machine too: one pool lets one run write at a time."""
+    rows = connection.execute(
+        f"select run_id, host, pid from {registry_sql('runs')} "
+        "where dataflow = ? and status = 'In-Progress' and run_id <> ?",
+        [dataflow, run_id],
+    ).fetchall()
+    for dead, where, pid in rows:
+        if where != host or not is_alive(pid):
+            end_run(connection, dead, dataflow=dataflow, status="Failed", description=DIED)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,126 @@
+"""Create the tables of a target, and add the columns a newer catalog knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import duckdb
+
+from stripe_dataflow.catalog import Column
+from stripe_dataflow.warehouse.staging import value_sql
+from stripe_dataflow.warehouse.target import (
+    OUR_COMMENTS,
+    WAREHOUSE,
+    Target,
+    literal,
+    names_sql,
+    quote,
+    table_sql,
+)
+
+REPLACED_BY = Column("_replaced_by", "BIGINT", nullable=False, source="value")
+
+
+def column_names(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> tuple[str, ...]:
+    """Return a warehouse table's columns in order; none where there is no such table."""
+    rows = connection.execute(
+        "select column_name from duckdb_columns() where database_name = ? "
+        "and lower(schema_name) = lower(?) and lower(table_name) = lower(?) order by column_index",
+        [WAREHOUSE, schema, name],
+    ).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def ensure_tables(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int) -> int:
+    """Return how many rows got a new version because a new column found its value in `_extra`.
+
+    Creates the schemas, the table and its history where they are missing.
+    """
+    old = column_names(connection, target.schema, target.name)
+    history = column_names(connection, target.history_schema, target.name)
+    if not old:
+        _create(connection, target.schema, target, columns=target.columns)
+    if not history:
+        _create(connection, target.history_schema, target, columns=(*target.columns, REPLACED_BY))
+    added = _missing(target.data_columns, old) if old else []
+    if history:
+        add_columns(connection, target.history, _missing(target.data_columns, history))
+    if not added:
+        return 0
+    add_columns(connection, target.current, added)
+    _comment(connection, target, added)
+    connection.executemany(
+        f"insert into {table_sql('_dataflow', 'added_columns')} values (?, ?, ?, ?, ?)",
+        [[target.schema, target.name, column.name, column.type, load_id] for column in added],
+    )
+    return _fill_from_extra(connection, target, added, load_id=load_id)
+
+
+def add_columns(connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[Column]) -> None:
+    """Add columns to a table, given as SQL; its old rows hold null there."""
+    for column in columns:
+        connection.execute(f"alter table {table} add column {quote(column.name)} {column.type}")
+
+
+def _missing(wanted: Iterable[Column], present: Iterable[str]) -> list[Column]:
+    known = {name.lower() for name in present}
+    return [column for column in wanted if column.name.lower() not in known]
+
+
+def _create(
+    connection: duckdb.DuckDBPyConnection, schema: str, target: Target, *, columns: Sequence[Column]
+) -> None:
+    connection.execute(f"create schema if not exists {WAREHOUSE}.{quote(schema)}")
+    definitions = ", ".join(f"{quote(column.name)} {column.type}" for column in columns)
+    table = table_sql(schema, target.name)
+    connection.execute(f"create table if not exists {table} ({definitions})")
+    if schema != target.schema:
+        return
+    if text := target.comments.get("") or target.table.description:
+        connection.execute(f"comment on table {table} is {literal(text)}")
+    _comment(connection, target, columns)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, target: Target, columns: Iterable[Column]) -> None:
+    """Comment columns; each costs a millisecond, so only when they are new."""
+    for column in columns:
+        if text := target.comments.get(column.name) or OUR_COMMENTS.get(column.name):
+            connection.execute(f"comment on column {target.current}.{quote(column.name)} is {literal(text)}")
+
+
+def _fill_from_extra(
+    connection: duckdb.DuckDBPyConnection, target: Target, added: Sequence[Column], *, load_id: int
+) -> int:
+    """Return how many rows got a new version with the new columns taken out of `_extra`.
+
+    A new version, not a change in place: a rollback beyond this load restores `_extra` as it was.
+    """
+    taken = [(column, f"try({value_sql(column)})") for column in added]
+    found = ", ".join(
+        f"{'json_extract' if column.type == 'JSON' else 'json_extract_string'}"
+        f"(_extra, {literal('$.' + quote(column.name))}) as {quote(column.name)}"
+        for column in added
+    )
+    connection.execute(
+        f"create or replace temp table filled as select row_id, "
+        f"{', '.join(f'{sql} as {quote(column.name)}' for column, sql in taken)} from "
+        f"(select rowid as row_id, {found} from {target.current} where _extra is not null) as extra "
+        f"where {' or '.join(f'{sql} is not null' for _, sql in taken)}"
+    )
+    names = names_sql(column.name for column in target.columns)
+    connection.execute(
+        f"insert into {target.history} ({names}, _replaced_by) select {names}, ? from {target.current} "
+        "where rowid in (select row_id from filled) and _load_id <> ?",
+        [load_id, load_id],
+    )
+    emptied = "_extra"
+    for column in added:
+        patch = literal(f'{{"{column.name}": null}}')
+        emptied = f"if(f.{quote(column.name)} is null, {emptied}, json_merge_patch({emptied}, {patch}))"
+    values = ", ".join(f"{quote(c.name)} = f.{quote(c.name)}" for c in added)
+    row = connection.execute(
+        f"update {target.current} as t set {values}, _load_id = ?, _extra = nullif({emptied}, '{{}}') "
+        "from filled as f where f.row_id = t.rowid",
+        [load_id],
+    ).fetchone()
+    return row[0] if row else 0

@@ -1,0 +1,139 @@
+"""Which states a dataflow went through, and which versions of rows belong to each.
+
+A state is what the tables were after a completed load. A rollback is a load too: it leads back
+to an earlier state, and what is loaded after it builds on that one. So loads form a tree, and a
+state's versions are those written by its ancestors and not replaced by one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.warehouse.registry import registry_sql
+from stripe_dataflow.warehouse.target import Target
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state a rollback can go to; `restored` is the load a rollback led back to."""
+
+    load_id: int
+    ended: datetime
+    restored: int | None
+    destinations: frozenset[str]
+
+
+def list_states(
+    connection: duckdb.DuckDBPyConnection, schema: str, *, tables: tuple[str, ...] = ()
+) -> list[State]:
+    """Return the states of a dataflow, or of some destination tables of it, oldest first.
+
+    Failed and canceled loads make none; expired and removed ones are left out.
+    """
+    rows = connection.execute(
+        f"""select l.load_id, max(l.ended), max(l.restored), list(distinct l.destination)
+        from {registry_sql("loads")} l join {registry_sql("runs")} r on r.load_id = l.load_id
+        where l.dataflow = ? and not l.expired and not l.removed
+            and (r.status = 'Completed' or l.mode = 'rollback')
+            and (len(?::varchar[]) = 0 or list_contains(?::varchar[], l.destination))
+        group by l.load_id order by l.load_id""",
+        [schema, list(tables), list(tables)],
+    ).fetchall()
+    return [State(load_id, ended, restored, frozenset(names)) for load_id, ended, restored, names in rows]
+
+
+def resolve_target(
+    connection: duckdb.DuckDBPyConnection, schema: str, to: str | int, *, tables: tuple[str, ...] = ()
+) -> int:
+    """Return the load whose state `to` means: `previous`, a load id, or an ISO time.
+
+    `previous` is the state the current one was built on, so that a second rollback goes one
+    further back; a time without a zone is UTC, and means the last state not younger than it.
+
+    Raises:
+        ConfigError: There is no such state, or its history is gone; the oldest there is is named.
+    """
+    states = list_states(connection, schema, tables=tables)
+    if not states:
+        raise ConfigError(f"{schema} has no completed load a rollback could go to. Nothing was changed.")
+    text = str(to).strip()
+    if text == "previous":
+        return _previous(schema, states)
+    if text.isdigit():
+        return _known(schema, states, int(text))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"`to` is `previous`, a load id or an ISO time such as 2026-11-01T12:00, not {text}. "
+            "Nothing was changed."
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = [state.load_id for state in states if state.ended <= moment]
+    return found[-1] if found else _refuse(schema, states, f"{text} lies before the oldest state")
+
+
+def spans(connection: duckdb.DuckDBPyConnection, target: Target, load_id: int) -> list[Span]:
+    """Return the load ids whose work makes up the table's state after a load, as closed spans.
+
+    Everything up to the load; beyond the last rollback before it, what that one led back to.
+    """
+    rollbacks = connection.execute(
+        f"select load_id, restored from {registry_sql('loads')} "
+        "where dataflow = ? and destination = ? and mode = 'rollback' and load_id <= ? order by load_id desc",
+        [target.schema, target.name, load_id],
+    ).fetchall()
+    found: list[Span] = []
+    top = load_id
+    for rollback, restored in rollbacks:
+        if rollback <= top:
+            found.append((rollback, top))
+            top = restored
+    return [*found, (0, top)]
+
+
+def within_sql(column: str, among: list[Span]) -> str:
+    """Return the condition that a column's load id lies in one of the spans."""
+    return "(" + " or ".join(f"{column} between {first} and {last}" for first, last in among) + ")"
+
+
+def _known(schema: str, states: list[State], load_id: int) -> int:
+    if any(state.load_id == load_id for state in states):
+        return load_id
+    return _refuse(schema, states, f"load {load_id} failed, expired or never was")
+
+
+def _previous(schema: str, states: list[State]) -> int:
+    now = _origin(schema, states, states[-1])
+    earlier = [state for state in states if state.load_id < now.load_id]
+    if not earlier:
+        return _refuse(schema, states, f"load {now.load_id} is the first, nothing lies before it")
+    return _origin(schema, states, earlier[-1]).load_id
+
+
+def _origin(schema: str, states: list[State], state: State) -> State:
+    """Return the load whose state this is: that of a rollback of all tables is what it restored.
+
+    A rollback of some tables only made a state of its own: theirs with the others'.
+    """
+    there = frozenset[str]().union(*(s.destinations for s in states if s.load_id <= state.load_id))
+    if state.restored is None or state.destinations != there:
+        return state
+    for earlier in states:
+        if earlier.load_id == state.restored:
+            return _origin(schema, states, earlier)
+    return State(_refuse(schema, states, f"load {state.restored} expired"), state.ended, None, there)
+
+
+def _refuse(schema: str, states: list[State], why: str) -> int:
+    oldest = states[0]
+    raise ConfigError(
+        f"{schema} cannot go there: {why}. The oldest state is load {oldest.load_id} "
+        f"({oldest.ended:%Y-%m-%d %H:%M:%S} UTC); to empty the tables, remove them. Nothing was changed."
+    )

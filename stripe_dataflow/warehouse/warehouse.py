@@ -1,0 +1,179 @@
+"""The warehouse: one in-memory DuckDB, a staging file of its own, and the database file when needed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import duckdb
+
+from stripe_dataflow.errors import DataflowError, WarehouseError
+from stripe_dataflow.warehouse import merge as merging
+from stripe_dataflow.warehouse import opening, staging
+from stripe_dataflow.warehouse.registry import ensure_registry, registry_version
+from stripe_dataflow.warehouse.runs import is_alive
+from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.target import STAGE, Target, literal
+
+
+class Warehouse:
+    """Staging and merging into one database file, which is open only inside `transaction`.
+
+    Threads may share it: staging goes on while another thread merges; merges wait for each other.
+
+    Attributes:
+        database: The database file.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        *,
+        stage_dir: Path,
+        wait_s: float = 60,
+        memory_mb: int = 256,
+        threads: int = 2,
+    ) -> None:
+        self.database = Path(database)
+        self._wait_s = wait_s
+        folder = opening.private_folder(Path(stage_dir))
+        _sweep(folder)
+        name = f"stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._stage_file = folder / f"{name}.duckdb"
+        self._spill_dir = folder / f"{name}.spill"
+        self._connection = opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=self._spill_dir)
+        # What is staged is fetched again after a crash: no log of it is written.
+        self._connection.execute(
+            f"attach {literal(str(self._stage_file))} as {STAGE} (recovery_mode 'no_wal_writes')"
+        )
+        self._stage_file.chmod(opening.OWNER_ONLY)
+        self._turn = threading.RLock()
+        self._staging = threading.Lock()
+        self._merged: list[tuple[Target, Scope, int]] | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and delete what is staged; closing twice is fine."""
+        self._connection.close()
+        opening.remove_database(self._stage_file)
+        shutil.rmtree(self._spill_dir, ignore_errors=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection in a transaction on the file, attached as `warehouse`.
+
+        It commits when the block ends and rolls back when the block raises; either way the file is
+        let go, so that other processes read between merges. The file is created if missing.
+
+        Raises:
+            DatabaseLocked: Another process holds the file.
+            WarehouseError: DuckDB refused; nothing of the block was kept.
+        """
+        with self._open(read_only=False) as connection:
+            self._merged = []
+            connection.execute("begin")
+            try:
+                ensure_registry(connection)
+                yield connection
+                connection.execute("commit")
+            except BaseException:
+                with suppress(duckdb.Error):
+                    connection.execute("rollback")
+                raise
+            for target, scope, last in self._merged:
+                self._drop_merged(target, scope, last)
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection on which the file, attached as `warehouse`, can only be read.
+
+        Raises:
+            DatabaseLocked: Another process writes to the file.
+            WarehouseError: The file does not exist, or DuckDB refused.
+        """
+        with self._open(read_only=True) as connection:
+            registry_version(connection)
+            yield connection
+
+    def stage(self, target: Target, paths: Sequence[Path]) -> int:
+        """Return how many objects of newline-delimited JSON files were staged; the file stays untouched.
+
+        Raises:
+            RowRefused: A value does not fit its column; nothing of these files is staged.
+        """
+        with self._staging, self._connection.cursor() as connection, self._explained():
+            return staging.stage(connection, target, paths)
+
+    def discard(self, target: Target) -> None:
+        """Drop what is staged for a target."""
+        with self._staging, self._connection.cursor() as connection, self._explained():
+            connection.execute(f"drop table if exists {target.staged}")
+
+    def merge(
+        self, connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, scope: Scope
+    ) -> Counts:
+        """Return what the staged rows of a scope changed in the target's tables.
+
+        The staged rows go once the transaction is committed, and stay if it is not.
+
+        Args:
+            connection: Of the enclosing `transaction`.
+            target: Where the rows land.
+            load_id: The load the new versions belong to.
+            scope: What the staged rows are the complete truth of.
+        """
+        merged = merging.merge(connection, target, load_id=load_id, scope=scope)
+        if self._merged is not None and merged.last_staged >= 0:
+            self._merged.append((target, scope, merged.last_staged))
+        return merged.counts
+
+    @contextmanager
+    def _open(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._turn, self._explained(), self._connection.cursor() as connection:
+            if self._merged is not None:
+                raise WarehouseError("The database is open already: transactions do not nest.")
+            with opening.attached(connection, self.database, read_only=read_only, wait_s=self._wait_s):
+                try:
+                    yield connection
+                finally:
+                    self._merged = None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DataflowError:
+            raise
+        except duckdb.Error as error:
+            # Not chained where DuckDB's text may repeat a row's value.
+            raise opening.explained(error, self.database) from None
+
+    def _drop_merged(self, target: Target, scope: Scope, last: int) -> None:
+        condition, values = scope.condition(target)
+        with self._staging, self._connection.cursor() as connection:
+            connection.execute(
+                f"delete from {target.staged} where rowid <= ? and ({condition})", [last, *values]
+            )
+            if not connection.execute(f"select 1 from {target.staged} limit 1").fetchone():
+                connection.execute(f"drop table {target.staged}")
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what processes that are gone left staged: it may hold personal data."""
+    for path in folder.glob("stage-*-*.*"):
+        pid = path.name.split("-")[1]
+        if pid.isdigit() and not is_alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else opening.remove_database(path)
