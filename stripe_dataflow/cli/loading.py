@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import dagster as dg
 
 from stripe_dataflow.component import StripeDataflow
 from stripe_dataflow.definitions import defs
-from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.dataflow import Dataflow, project_root
 from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
 from stripe_dataflow.orchestration.run_session import staging_root
 from stripe_dataflow.warehouse import Warehouse, landed_rows
@@ -38,10 +39,11 @@ def run_dataflow(dataflow: Dataflow) -> Mapping[str, str]:
     """Run a dataflow's job for all its partitions, in this process; return table -> what failed."""
     keys = partitions_of(dataflow.attributes).get_partition_keys()
     job = defs().get_job_def(f"{dataflow.name}__run")
-    with dg.DagsterInstance.get() as instance:
+    with _instance() as instance:
         result = job.execute_in_process(
             instance=instance,
             tags={RANGE_TAGS[0]: keys[0], RANGE_TAGS[1]: keys[-1]},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
     return {
@@ -49,6 +51,13 @@ def run_dataflow(dataflow: Dataflow) -> Mapping[str, str]:
         for event in result.get_step_failure_events()
         if event.step_key and event.step_failure_data.user_failure_data
     }
+
+
+def _instance() -> dg.DagsterInstance:
+    """Return the instance of DAGSTER_HOME, or else of the project's own dagster.yaml."""
+    if "DAGSTER_HOME" in os.environ:
+        return dg.DagsterInstance.get()
+    return dg.DagsterInstance.from_config(str(project_root()))
 
 
 def landed_tables(dataflow: Dataflow) -> list[LandedTable]:

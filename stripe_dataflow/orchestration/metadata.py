@@ -19,18 +19,20 @@ _PREVIEW_COLUMNS = 12
 def materialization_metadata(
     context: dg.AssetExecutionContext, session: RunSession, loaded: Loaded
 ) -> dg.MaterializeResult:
-    """Return the step's result; rows of each partition are told with the partition."""
+    """Return the step's result.
+
+    A run of many partitions makes a materialization for each: what is the partition's own stands
+    with it, what is the table's only with the newest, whose metadata the UI shows for the asset.
+    """
     target = loaded.plan.target
     facts = session.facts(target)
+    everything = {**_table_metadata(session, target, facts), **_load_metadata(loaded)}
+    if not (target.table.created_filter and (context.has_partition_key or context.has_partition_key_range)):
+        return dg.MaterializeResult(metadata=everything)
     for key, rows in facts.partition_rows.items():
-        if context.has_partition_key or context.has_partition_key_range:
-            context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=key)
-    return dg.MaterializeResult(
-        metadata={
-            **_table_metadata(session, target, facts),
-            **_load_metadata(loaded),
-        }
-    )
+        context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=key)
+    context.add_asset_metadata(everything, partition_key=context.partition_keys[-1])
+    return dg.MaterializeResult()
 
 
 def _table_metadata(session: RunSession, target: Target, facts: TableFacts) -> dict[str, Any]:
