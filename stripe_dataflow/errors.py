@@ -46,11 +46,11 @@ class Request:
     attempts: int = 1
 
     def __str__(self) -> str:
-        """Return `GET /v1/charges returned 403 (req_1)`, as much of it as is known."""
+        """Return `GET /v1/charges returned 403 (req_1)`, as much of it as is known; no query."""
         answer = f"returned {self.status}" if self.status else "got no answer"
         facts = ", ".join(fact for fact in (self.code, self.request_id) if fact)
         tries = f" after {self.attempts} attempts" if self.attempts > 1 else ""
-        return f"GET {self.url} {answer}{f' ({facts})' if facts else ''}{tries}"
+        return f"GET {self.url.partition('?')[0]} {answer}{f' ({facts})' if facts else ''}{tries}"
 
 
 class StripeError(DataflowError):

@@ -38,9 +38,7 @@ def data_text() -> str:
         f"{json.dumps(name)}: [\n" + ",\n".join(json.dumps(column) for column in table_columns(table)) + "\n]"
         for name, table in TABLES.items()
     )
-    objects = ",\n".join(
-        f"{json.dumps(name)}: {json.dumps(object_names(table))}" for name, table in TABLES.items()
-    )
+    objects = ",\n".join(f"{json.dumps(name)}: {json.dumps(object_names(table))}" for name, table in TABLES.items())
     head = f'"stripe": {json.dumps(SDK_VERSION)},\n"api_version": {json.dumps(api_version())}'
     return f'{{\n{head},\n"objects": {{\n{objects}\n}},\n"tables": {{\n{tables}\n}}\n}}\n'
 

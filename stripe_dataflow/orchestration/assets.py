@@ -1,11 +1,9 @@
 """One asset per Stripe table, all of a run fed by the one session they share."""
 
-from collections.abc import Mapping
-
 import dagster as dg
 
 from stripe_dataflow.catalog import stripe_columns
-from stripe_dataflow.errors import DataflowError
+from stripe_dataflow.errors import DataflowError, StripeError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.metadata import materialization_metadata
 from stripe_dataflow.orchestration.partitions import partitions_of
@@ -55,7 +53,9 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
 def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg.Failure:
     """Return the step's failure: what the error says, and what state the table is in."""
     state = f"{dataflow.name}.{chosen.target.name} keeps the rows it had."
-    facts: Mapping[str, str] = {"table": chosen.table.name, "error": type(error).__name__}
+    facts = {"table": chosen.table.name, "error": type(error).__name__}
+    if isinstance(error, StripeError):
+        facts |= {"request": error.request.url, "request id": error.request.request_id or "none"}
     text = str(error) if "keep the rows" in str(error) else f"{error} {state}"
     return dg.Failure(description=text, metadata=facts, allow_retries=error.retryable)
 

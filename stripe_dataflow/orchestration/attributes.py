@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,16 +31,25 @@ class _Strict(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _one_sentence(cls, data: Any, handler: Callable[[Any], Any]) -> Any:
+    def _one_sentence(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         """Turn pydantic's report into one ConfigError, which pydantic lets through as it is."""
         where = f"Dataflow {data['name']}: " if isinstance(data, dict) and data.get("name") else ""
         try:
-            return handler(data)
+            made = handler(data)
+            made.check()
         except ConfigError as error:
             text = str(error)
             raise ConfigError(text if text.startswith("Dataflow ") else where + text) from None
         except ValidationError as report:
             raise ConfigError(where + _sentence(cls, report)) from None
+        return made
+
+    def check(self) -> None:
+        """Check what types alone do not say.
+
+        Raises:
+            ConfigError: An attribute is wrong.
+        """
 
 
 def _sentence(cls: type[BaseModel], report: ValidationError) -> str:
@@ -48,7 +57,9 @@ def _sentence(cls: type[BaseModel], report: ValidationError) -> str:
     found = report.errors(include_input=False, include_url=False)[0]
     attribute = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
-        return f"unknown attribute {attribute!r}{nearest(attribute, cls.model_fields)}."
+        return f"unknown attribute {attribute!r}{nearest(attribute, cls.model_fields)}"
+    if found["type"].startswith("date"):
+        return f"the attribute {attribute!r} must be a date such as 2024-01-31."
     if found["type"] == "missing":
         return f"the attribute {attribute!r} is required."
     return f"attribute {attribute!r}: {found['msg'][0].lower()}{found['msg'][1:]}."
@@ -57,7 +68,7 @@ def _sentence(cls: type[BaseModel], report: ValidationError) -> str:
 def nearest(word: str, valid: Any) -> str:
     """Return `; did you mean 'x'?` for the valid word nearest to a wrong one, or the valid words."""
     close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(sorted(valid))}"
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(sorted(valid))}."
 
 
 class TableChoice(_Strict):
@@ -69,10 +80,10 @@ class TableChoice(_Strict):
     exclude: list[str] = Field(default=[], description="Columns that land nowhere.")
     hash: list[str] = Field(default=[], description="Columns landed as keyed hashes, equal where the values are equal.")
 
-    @model_validator(mode="after")
-    def _check(self) -> TableChoice:
+    def check(self) -> None:
+        """Check names against the catalog."""
         if self.table not in TABLES:
-            raise ConfigError(f"unknown table {self.table!r}{nearest(self.table, TABLES)}.")
+            raise ConfigError(f"unknown table {self.table!r}{nearest(self.table, TABLES)}")
         if self.name is not None and not DESTINATION.fullmatch(self.name):
             raise ConfigError(
                 f"table {self.table}: the destination name {self.name!r} must start with a letter "
@@ -84,11 +95,10 @@ class TableChoice(_Strict):
             for name in names:
                 if name not in columns:
                     raise ConfigError(
-                        f"table {self.table}: unknown column {name!r} in {attribute}{nearest(name, columns)}."
+                        f"table {self.table}: unknown column {name!r} in {attribute}{nearest(name, columns)}"
                     )
                 if name in (*table.key, table.created) or (attribute == "hash" and not _is_text(self.table, name)):
                     raise ConfigError(f"table {self.table}: {attribute} cannot take {name!r}: {_why_not(attribute)}.")
-        return self
 
 
 def _is_text(table: str, name: str) -> bool:
@@ -145,8 +155,8 @@ class Attributes(_Strict):
     keep_loads: int = Field(default=30, ge=1, description="How many loads back a rollback can go.")
     sandbox: SandboxSize = Field(default=SandboxSize(), description="How the sandbox account is made.")
 
-    @model_validator(mode="after")
-    def _check(self) -> Attributes:
+    def check(self) -> None:
+        """Check names, the key's variable, the address, and that no two tables land in one place."""
         if not NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
             raise ConfigError(
                 f"the name {self.name!r} is refused: it must start with a letter, hold only letters and "
@@ -160,7 +170,6 @@ class Attributes(_Strict):
         if self.start_date > date.today():  # noqa: DTZ011 a start a day ahead loads nothing wrong
             raise ConfigError(f"start_date {self.start_date} lies in the future.")
         _check_destinations(self.choices())
-        return self
 
     def choices(self) -> list[TableChoice]:
         """Return the chosen tables, each as a choice of its own."""

@@ -13,7 +13,11 @@ from stripe_dataflow.sandbox.bulk import BulkCharges
 from stripe_dataflow.sandbox.life import customers, platform, rounds, shop, subscriptions
 from stripe_dataflow.sandbox.life.ledger import enter, ledger, pay_out
 from stripe_dataflow.sandbox.naming import (
-    CREATED_EVENTS, DAY, ENDINGS, EVENT_RETENTION_S, UPDATED_EVENTS,
+    CREATED_EVENTS,
+    DAY,
+    ENDINGS,
+    EVENT_RETENTION_S,
+    UPDATED_EVENTS,
 )  # fmt: skip
 from stripe_dataflow.sandbox.shapes import event_types, shape
 from stripe_dataflow.sandbox.shelf import Keys
@@ -173,7 +177,7 @@ def _live(state: State, people: int, until: int) -> None:
     shop.open_shop(state)
     state.at(start + DAY, rounds.crowd)
     state.at(start + 3 * DAY, pay_out)
-    for number in range(people):  # growing: as many in the last quarter of the time as in the first half
+    for number in range(people - 1):  # growing: as many in the last quarter of the time as in the first half
         share = math.sqrt((number + state.dice.share()) / people)
         state.at(start + 2 * DAY + int(share * (HISTORY_S - 2 * DAY)), customers.arrive)
     turns = 24 + people // 20

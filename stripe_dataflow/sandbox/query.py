@@ -65,18 +65,9 @@ def read_query(table: Table, values: Values) -> Query:
     asked_parents = [p.param for p in table.parents if f"{{{p.param}}}" not in table.path]
     window = ("start_time", "end_time", "value_grouping_window") if table.per_parent_window else ()
     for name, given in values.items():
-        bare, _, bound = name.partition("[")
-        if bare == "created" and table.created_filter:
-            _bound(query, bound, name, given[-1])
-        elif name in asked_parents:
+        if name in asked_parents:
             query.parents[name] = given[-1]
-        elif name == "expand":
-            query.expand = expanded(given, "data.")
-        elif name in FILTERS.get(table.name, ()):
-            query.filters[name] = given
-        elif table.paged and name in {"limit", "starting_after", "ending_before"}:
-            _page(query, name, given[-1])
-        elif name not in window:
+        elif name not in window and not _read(query, table, name, given):
             raise unknown_parameter(name)
     for name in (*asked_parents, *window[:2]):
         if not values.get(name, [""])[-1]:
@@ -85,6 +76,22 @@ def read_query(table: Table, values: Values) -> Query:
         _window(query, values)
     _check_types(query.filters)
     return query
+
+
+def _read(query: Query, table: Table, name: str, given: list[str]) -> bool:
+    """Take in one parameter, and tell whether the list has it."""
+    bare, _, bound = name.partition("[")
+    if bare == "created" and table.created_filter:
+        _bound(query, bound, name, given[-1])
+    elif name == "expand":
+        query.expand = expanded(given, "data.")
+    elif name in FILTERS.get(table.name, ()):
+        query.filters[name] = given
+    elif table.paged and name in {"limit", "starting_after", "ending_before"}:
+        _page(query, name, given[-1])
+    else:
+        return False
+    return True
 
 
 def expanded(paths: list[str], prefix: str) -> tuple[str, ...]:

@@ -129,9 +129,10 @@ class Server:
 
     def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         headers = self._headers(request) | refusal.headers
-        if self.faults.should_retry is not None and (refusal.status >= 500 or refusal.status in {409, 429}):
+        passing = refusal.status in {409, 429, 500, 502, 503}
+        if passing and self.faults.should_retry is not None:
             headers["Stripe-Should-Retry"] = str(self.faults.should_retry).lower()
-        if self.faults.retry_after is not None and (refusal.status >= 500 or refusal.status in {409, 429}):
+        if passing and self.faults.retry_after is not None:
             headers["Retry-After"] = self.faults.retry_after
         log = f"https://dashboard.stripe.com/{self._account_id}/test/logs/{headers['Request-Id']}"
         body = pretty({"error": refusal.error | {"request_log_url": log}}) + b"\n"

@@ -47,7 +47,7 @@ class Entry:
 class Bulk(Protocol):
     """Objects that are computed from their id instead of being kept."""
 
-    def __contains__(self, object_id: str) -> bool: ...  # noqa: D105
+    def __contains__(self, object_id: str) -> bool: ...
     def key(self, object_id: str) -> Key:
         """Return the object's place in the order."""
         ...
@@ -87,13 +87,14 @@ class Shelf:
     def put(self, data: dict[str, Any], key: Key, parents: tuple[str, ...] = ()) -> None:
         """Add an object, or replace the one with its id."""
         known = self.entries.get(key[1])
+        text = memoryview(orjson.dumps(data)).tobytes()  # a copy: orjson's own bytes keep a buffer ten times as large
         if known is None:
-            self.entries[key[1]] = Entry(orjson.dumps(data), key, parents)
+            self.entries[key[1]] = Entry(text, key, parents)
             self.every.put(key)
             if parents:
                 self.by_parent.setdefault(parents, Keys()).put(key)
         else:
-            known.data = orjson.dumps(data)
+            known.data = text
             known.rendered = {}
         if self._hidden:
             self.shown.drop(key)

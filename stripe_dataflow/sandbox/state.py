@@ -14,7 +14,7 @@ from stripe_dataflow.sandbox.shapes import event_types, object_name, shape
 from stripe_dataflow.sandbox.shelf import Entry, Shelf
 from stripe_dataflow.sandbox.views import Views
 
-Happening = Callable[..., None]
+Happening = Callable[..., object]
 
 
 class State:
@@ -151,7 +151,6 @@ class State:
     def _remove_children(self, child: Table, parent_id: str) -> None:
         shelf = self.shelves[child.name]
         for parents in [key for key in shelf.by_parent if key[-1] == parent_id]:
-            for _, handle in list(shelf.by_parent.pop(parents)):
-                entry = shelf.entries.pop(handle)
-                shelf.every.drop(entry.key)
-                shelf.shown.drop(entry.key)
+            for _, handle in list(shelf.by_parent[parents]):
+                shelf.drop(handle)
+            del shelf.by_parent[parents]

@@ -66,7 +66,8 @@ def _final(right: str, request: Request, *, message: str, param: str) -> StripeE
         text = f"{request}: {message} Leave the table out of the dataflow, or set the product up in Stripe."
         return errors.NotEnabled(text, request)
     kind = errors.CursorGone if param in {"starting_after", "ending_before"} else errors.RequestRefused
-    return kind(f"{request}: {message or 'no reason given'}", request)
+    about = f" (parameter {param})" if param else ""
+    return kind(f"{request}: {message or 'Stripe gave no reason.'}{about}", request)
 
 
 def _detail(body: bytes) -> dict[str, object]:

@@ -16,14 +16,10 @@ def get_cursor(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str)
     return row[0] if row else None
 
 
-def set_cursor(
-    connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, cursor: str | None
-) -> None:
+def set_cursor(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, cursor: str | None) -> None:
     """Set a table's cursor, or take it away with None, so that the next run reads everything."""
     connection.execute(
         f"delete from {registry_sql('cursors')} where dataflow = ? and table_name = ?", [dataflow, table]
     )
     if cursor is not None:
-        connection.execute(
-            f"insert into {registry_sql('cursors')} values (?, ?, ?)", [dataflow, table, cursor]
-        )
+        connection.execute(f"insert into {registry_sql('cursors')} values (?, ?, ?)", [dataflow, table, cursor])

@@ -51,9 +51,7 @@ def table_facts(
     return TableFacts(rows, {key: counts[window] for key, window in windows.items()}, columns, preview)
 
 
-def window_rows(
-    connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]
-) -> dict[Window, int]:
+def window_rows(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]) -> dict[Window, int]:
     """Return how many live rows were created in each window; all windows are counted in one pass."""
     if not windows:
         return {}

@@ -63,9 +63,7 @@ class LoadRow:
     reachable: bool
 
 
-def record_load(
-    connection: duckdb.DuckDBPyConnection, target: Target, load_id: int, *, stats: LoadStats
-) -> None:
+def record_load(connection: duckdb.DuckDBPyConnection, target: Target, load_id: int, *, stats: LoadStats) -> None:
     """Add what a merge did to the load's one row for the table.
 
     Call it after `set_cursor`, in the transaction of the merge.
@@ -124,8 +122,7 @@ def list_loads(
         [dataflow, dataflow, limit],
     ).fetchall()
     return [
-        LoadRow(*row[:7], None if row[7] is None else (row[7], row[8]), Counts(*row[9:14]), *row[14:])
-        for row in rows
+        LoadRow(*row[:7], None if row[7] is None else (row[7], row[8]), Counts(*row[9:14]), *row[14:]) for row in rows
     ]
 
 

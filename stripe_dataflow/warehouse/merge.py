@@ -108,9 +108,7 @@ def _decide(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
         connection.execute("delete from moves where action = 'compare'")
 
 
-def _find_absent(
-    connection: duckdb.DuckDBPyConnection, target: Target, scope: Scope, *, earliest: int | None
-) -> None:
+def _find_absent(connection: duckdb.DuckDBPyConnection, target: Target, scope: Scope, *, earliest: int | None) -> None:
     """Add to `moves` the live rows of the scope that Stripe no longer lists."""
     condition, values = scope.condition(target)
     since = scope.started if scope.started is not None else earliest
@@ -123,9 +121,7 @@ def _find_absent(
     )
 
 
-def _apply(
-    connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, gone_at: int | None
-) -> None:
+def _apply(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, gone_at: int | None) -> None:
     """Carry out `moves`: old versions to history, new ones in, `_deleted_at` on what is gone."""
     names = names_sql(column.name for column in target.columns)
     # A version this very load wrote was never a state anyone could roll back to: it just goes.
@@ -141,9 +137,7 @@ def _apply(
         "where m.live = t.rowid and m.action in ('tombstone', 'absent')",
         [load_id, gone_at],
     )
-    connection.execute(
-        f"delete from {target.current} where rowid in (select live from moves where action = 'update')"
-    )
+    connection.execute(f"delete from {target.current} where rowid in (select live from moves where action = 'update')")
     if _scalar(connection, "select count(*) from moves where action in ('insert', 'update')"):
         data = names_sql(target.compared)
         connection.execute(

@@ -69,9 +69,7 @@ def attached(
         WarehouseError: It cannot be opened, written or read.
     """
     if (read_only or must_exist) and not database.exists():
-        raise WarehouseError(
-            f"There is no database {database} yet: it is created by the first run of a dataflow."
-        )
+        raise WarehouseError(f"There is no database {database} yet: it is created by the first run of a dataflow.")
     try:
         _attach(connection, database, read_only=read_only, wait_s=wait_s)
     except (duckdb.Error, OSError) as error:
@@ -87,9 +85,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
     is_new = not database.exists()
     mode = "read_only" if read_only else f"storage_version '{STORAGE_VERSION}'"
     statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"
-    for attempt in stamina.retry_context(
-        on=_is_held, attempts=None, timeout=wait_s, wait_initial=0.05, wait_max=1.0
-    ):
+    for attempt in stamina.retry_context(on=_is_held, attempts=None, timeout=wait_s, wait_initial=0.05, wait_max=1.0):
         with attempt:
             connection.execute(statement)
     if is_new:

@@ -126,9 +126,7 @@ def compact(database: Path, *, wait_s: float = 0, memory_mb: int = 256, threads:
 
 def _copy(connection: duckdb.DuckDBPyConnection, fresh: Path) -> None:
     opening.remove_database(fresh)
-    connection.execute(
-        f"attach {literal(str(fresh))} as {_FRESH} (storage_version '{opening.STORAGE_VERSION}')"
-    )
+    connection.execute(f"attach {literal(str(fresh))} as {_FRESH} (storage_version '{opening.STORAGE_VERSION}')")
     try:
         fresh.chmod(opening.OWNER_ONLY)
         connection.execute(f"copy from database {WAREHOUSE} to {_FRESH}")

@@ -127,9 +127,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, target: Target, *, dropped: 
     return Restored(target.name, coming - both, both, leaving - both, dropped)
 
 
-def _exchange(
-    connection: duckdb.DuckDBPyConnection, target: Target, among: list[Span], *, new_load_id: int
-) -> None:
+def _exchange(connection: duckdb.DuckDBPyConnection, target: Target, among: list[Span], *, new_load_id: int) -> None:
     """Carry out the plan: leaving rows to history, coming ones back, columns as they were."""
     back, gone = _columns_then(connection, target, among)
     names = names_sql(column_names(connection, target.schema, target.name))

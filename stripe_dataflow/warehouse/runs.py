@@ -73,9 +73,7 @@ def end_run(
     )
 
 
-def list_runs(
-    connection: duckdb.DuckDBPyConnection, dataflow: str | None = None, *, limit: int = 100
-) -> list[RunRow]:
+def list_runs(connection: duckdb.DuckDBPyConnection, dataflow: str | None = None, *, limit: int = 100) -> list[RunRow]:
     """Return the latest runs, newest first, of one dataflow or of all."""
     rows = connection.execute(
         "select run_id, dataflow, load_id, kind, status, started, ended, details, description "

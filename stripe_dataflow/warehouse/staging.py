@@ -77,8 +77,7 @@ def read_sql(columns: Sequence[Column]) -> str:
         f"{literal(column.name)}: '{'JSON' if column.type == 'JSON' else 'VARCHAR'}'" for column in columns
     )
     return (
-        f"read_json(?, columns = {{{types}}}, format = 'newline_delimited', "
-        f"maximum_object_size = {MAX_OBJECT_BYTES})"
+        f"read_json(?, columns = {{{types}}}, format = 'newline_delimited', maximum_object_size = {MAX_OBJECT_BYTES})"
     )
 
 
@@ -103,8 +102,7 @@ def _refuse(connection: duckdb.DuckDBPyConnection, target: Target, files: list[s
     where = f"{target.schema}.{target.name}"
     key = quote(target.table.key[-1])
     misfit = "case " + " ".join(
-        f"when {quote(column.name)} is not null and try({value_sql(column)}) is null "
-        f"then {literal(column.name)}"
+        f"when {quote(column.name)} is not null and try({value_sql(column)}) is null then {literal(column.name)}"
         for column in columns
     )
     try:

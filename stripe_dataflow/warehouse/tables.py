@@ -67,9 +67,7 @@ def _missing(wanted: Iterable[Column], present: Iterable[str]) -> list[Column]:
     return [column for column in wanted if column.name.lower() not in known]
 
 
-def _create(
-    connection: duckdb.DuckDBPyConnection, schema: str, target: Target, *, columns: Sequence[Column]
-) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, schema: str, target: Target, *, columns: Sequence[Column]) -> None:
     connection.execute(f"create schema if not exists {WAREHOUSE}.{quote(schema)}")
     definitions = ", ".join(f"{quote(column.name)} {column.type}" for column in columns)
     table = table_sql(schema, target.name)

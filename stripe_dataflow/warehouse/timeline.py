@@ -29,9 +29,7 @@ class State:
     destinations: frozenset[str]
 
 
-def list_states(
-    connection: duckdb.DuckDBPyConnection, schema: str, *, tables: tuple[str, ...] = ()
-) -> list[State]:
+def list_states(connection: duckdb.DuckDBPyConnection, schema: str, *, tables: tuple[str, ...] = ()) -> list[State]:
     """Return the states of a dataflow, or of some destination tables of it, oldest first.
 
     Failed and canceled loads make none; expired and removed ones are left out.
@@ -71,8 +69,7 @@ def resolve_target(
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
-            f"`to` is `previous`, a load id or an ISO time such as 2026-11-01T12:00, not {text}. "
-            "Nothing was changed."
+            f"`to` is `previous`, a load id or an ISO time such as 2026-11-01T12:00, not {text}. Nothing was changed."
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     found = [state.load_id for state in states if state.ended <= moment]

@@ -49,9 +49,7 @@ class Warehouse:
         self._spill_dir = folder / f"{name}.spill"
         self._connection = opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=self._spill_dir)
         # What is staged is fetched again after a crash: no log of it is written.
-        self._connection.execute(
-            f"attach {literal(str(self._stage_file))} as {STAGE} (recovery_mode 'no_wal_writes')"
-        )
+        self._connection.execute(f"attach {literal(str(self._stage_file))} as {STAGE} (recovery_mode 'no_wal_writes')")
         self._stage_file.chmod(opening.OWNER_ONLY)
         self._turn = threading.RLock()
         self._staging = threading.Lock()
@@ -122,9 +120,7 @@ class Warehouse:
         with self._staging, self._connection.cursor() as connection, self._explained():
             connection.execute(f"drop table if exists {target.staged}")
 
-    def merge(
-        self, connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, scope: Scope
-    ) -> Counts:
+    def merge(self, connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, scope: Scope) -> Counts:
         """Return what the staged rows of a scope changed in the target's tables.
 
         The staged rows go once the transaction is committed, and stay if it is not.
@@ -164,9 +160,7 @@ class Warehouse:
     def _drop_merged(self, target: Target, scope: Scope, last: int) -> None:
         condition, values = scope.condition(target)
         with self._staging, self._connection.cursor() as connection:
-            connection.execute(
-                f"delete from {target.staged} where rowid <= ? and ({condition})", [last, *values]
-            )
+            connection.execute(f"delete from {target.staged} where rowid <= ? and ({condition})", [last, *values])
             if not connection.execute(f"select 1 from {target.staged} limit 1").fetchone():
                 connection.execute(f"drop table {target.staged}")
 

@@ -6,7 +6,14 @@ from typing import Any
 
 from stripe_dataflow.sandbox.life import subscriptions, usage
 from stripe_dataflow.sandbox.life.names import (
-    COMPANIES, CURRENCIES, address, digits, email, in_units, metadata, person,
+    COMPANIES,
+    CURRENCIES,
+    address,
+    digits,
+    email,
+    in_units,
+    metadata,
+    person,
 )  # fmt: skip
 from stripe_dataflow.sandbox.life.payments import Payment, full, pay
 from stripe_dataflow.sandbox.naming import DAY
@@ -28,10 +35,10 @@ def arrive(state: State) -> dict[str, Any]:
     _details(state, customer, method)
     if method is not None:
         state.memo["people"] = [*state.memo["people"][-300:], (customer, method)]
-        if state.dice.chance(0.66):
+        if state.dice.chance(0.75):
             delay = state.dice.pick((0, 0, 600, DAY))
             state.at(state.now + delay, subscriptions.start, customer, method)
-        if state.dice.chance(0.5):
+        if state.dice.chance(0.8):
             state.at(state.now + state.dice.between(60, 10 * DAY), _buy, customer, method)
     if state.dice.chance(0.3):
         state.at(state.now + state.dice.between(DAY, 200 * DAY), _edit, customer["id"])
@@ -252,7 +259,7 @@ def _buy(state: State, customer: dict[str, Any], method: dict[str, Any]) -> None
     )
     if state.dice.chance(0.05):  # metadata changes of a payment intent emit no event
         state.at(state.now + DAY, _note, intent["id"])
-    if state.dice.chance(0.35):
+    if state.dice.chance(0.62):
         state.at(state.now + state.dice.between(5 * DAY, 60 * DAY), _buy, customer, method)
 
 
@@ -262,8 +269,8 @@ def _note(state: State, intent: str) -> None:
 
 def _edit(state: State, customer_id: str) -> None:
     if customer_id in state.shelves["customers"]:
-        changed = {"email": email(state)} if state.dice.chance(0.5) else {"metadata": metadata(state, 1)}
-        state.change("customers", customer_id, event="customer.updated", **changed)
+        changes: tuple[dict[str, Any], ...] = ({"email": email(state)}, {"metadata": metadata(state, 1)})
+        state.change("customers", customer_id, event="customer.updated", **state.dice.pick(changes))
 
 
 def leave(state: State, customer_id: str) -> None:
@@ -279,3 +286,4 @@ def leave(state: State, customer_id: str) -> None:
         if state.get("invoice_items", item)["invoice"] is None:
             state.remove("invoice_items", item, event="invoiceitem.deleted")
     state.remove("customers", customer_id, event="customer.deleted")
+    state.at(state.now + 600, arrive)  # another one comes, so that the account keeps its size

@@ -88,7 +88,7 @@ def _subscription_line(item: dict[str, Any], amount: int, subscription: str, cur
     return {
         "amount": amount,
         "currency": currency,
-        "description": f"{item['quantity']} × {price['nickname']}",
+        "description": f"{item['quantity']} x {price['nickname']}",
         "parent": parent,
         "period": {"start": item["current_period_start"], "end": item["current_period_end"]},
         "pricing": {
@@ -314,8 +314,7 @@ def credit(state: State, invoice_id: str) -> str:
             unit_amount_decimal=str(line["amount"] // line["quantity"]),
         )
     state.emit("credit_note.created", "credit_notes", note_id)
-    changed = {"post_payment_credit_notes_amount": amount}
-    state.change("invoices", invoice_id, event="invoice.updated", **changed)
+    state.change("invoices", invoice_id, event="invoice.updated", post_payment_credit_notes_amount=amount)
     for _, payment in list(state.shelves["invoice_payments"].where("invoice", invoice_id)):
         intent = state.get("invoice_payments", payment)["payment"]["payment_intent"]
         refund(state, state.get("payment_intents", intent)["latest_charge"], amount)

@@ -190,7 +190,7 @@ def _without_method(deed: Callable[..., object]) -> Callable[[State], None]:
     return do
 
 
-DEEDS: tuple[tuple[float, Callable[[State], None]], ...] = (
+DEEDS: tuple[tuple[float, Callable[[State], object]], ...] = (
     (0.5, shop.add_coupon),
     (0.15, _launch),
     (0.5, _reprice),
@@ -201,9 +201,9 @@ DEEDS: tuple[tuple[float, Callable[[State], None]], ...] = (
     (1.0, lambda state: shop.add_value(state, state.memo["value_lists"][0])),
     (1.0, _tidy),
     (1.0, _revise),
-    (0.3, lambda state: platform.connect(state) and None),
+    (0.3, platform.connect),
     (0.6, _connected),
-    (0.3, lambda state: platform.place_reader(state) and None),
+    (0.3, platform.place_reader),
     (0.2, platform.open_financial_account),
     (0.6, platform.verify_identity),
     (0.3, issuing.issue_card),

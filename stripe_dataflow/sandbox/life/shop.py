@@ -175,7 +175,8 @@ def add_coupon(state: State) -> None:
     code = state.add(
         "promotion_codes", event="promotion_code.created", active=True,
         code=f"SAVE{state.ids.letters(coupon['id'], length=6).upper()}", expires_at=state.now + 90 * DAY,
-        metadata={}, promotion={"coupon": coupon["id"], "type": "coupon"}, restrictions={"first_time_transaction": True},
+        metadata={}, promotion={"coupon": coupon["id"], "type": "coupon"},
+        restrictions={"first_time_transaction": True},
     )  # fmt: skip
     state.memo["coupons"].append(coupon["id"])
     state.memo["promotion_codes"].append(code["id"])
@@ -215,7 +216,7 @@ def add_file(state: State, links: int = 1) -> None:
     size = state.dice.between(10, 900) * 1024
     file_id = state.ids.next("file")
     state.add(
-        "files", id=file_id, event="file.created", expires_at=None, filename="evidence – 1.png",
+        "files", id=file_id, event="file.created", expires_at=None, filename="evidence é 1.png",
         purpose="dispute_evidence", size=size, title=None, type="png",
         url=f"https://files.example.com/v1/files/{file_id}/contents",
     )  # fmt: skip

@@ -18,12 +18,11 @@ def start(state: State, customer: dict[str, Any], method: dict[str, Any]) -> Non
     if customer["id"] not in state.shelves["customers"]:
         return
     dice = state.dice
+    interval = "month" if dice.chance(0.88) else "year"
     offers = state.memo[f"recurring {customer['currency']}"]
-    first = dice.pick(offers)
-    prices = [first]
-    if dice.chance(0.25):
-        alike = [p for p in offers if p["recurring"] == first["recurring"] and p["id"] != first["id"]]
-        prices += alike[: dice.between(1, 2)]
+    alike = [price for price in offers if price["recurring"]["interval"] == interval]
+    at = dice.between(0, len(alike) - 1)
+    prices = alike[at : at + dice.pick((1, 1, 1, 2, 3))]
     begin(state, customer, method, prices, trial_days=14 if dice.chance(0.12) else 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stripe_dataflow.sandbox.life.names import metadata
 from stripe_dataflow.sandbox.naming import DAY
 from stripe_dataflow.sandbox.state import State
@@ -78,7 +80,7 @@ def _spend(state: State, customer_id: str, grant_id: str, amount: int) -> None:
     )
 
 
-def _movement(state: State, customer_id: str, grant_id: str, **fields: object) -> None:
+def _movement(state: State, customer_id: str, grant_id: str, **fields: Any) -> None:
     state.add(
         "billing_credit_balance_transactions",
         parents=(customer_id,),
