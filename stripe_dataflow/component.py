@@ -1,6 +1,5 @@
 """The Dagster component: one `defs.yaml` makes one dataflow's assets, jobs, schedule and session."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,11 +7,9 @@ import dagster as dg
 from pydantic import BaseModel
 
 from stripe_dataflow.errors import ConfigError
-from stripe_dataflow.orchestration.assets import session_key, table_asset
 from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.orchestration.dataflow import Dataflow
-from stripe_dataflow.orchestration.jobs import run_job, run_schedule
-from stripe_dataflow.orchestration.run_session import RunSession
+from stripe_dataflow.orchestration.jobs import dataflow_definitions
 
 
 @dataclass
@@ -39,16 +36,8 @@ class StripeDataflow(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Return the dataflow's definitions; no network, key or database file is needed."""
-        dataflow = Dataflow(self.attributes)
         self._refuse_double(context)
-        job = run_job(dataflow)
-        schedule = run_schedule(dataflow, job)
-        return dg.Definitions(
-            assets=[table_asset(dataflow, chosen) for chosen in dataflow.tables.values()],
-            jobs=[job],
-            schedules=[schedule] if schedule else [],
-            resources={session_key(dataflow): _session_resource(dataflow)},
-        )
+        return dataflow_definitions(Dataflow(self.attributes))
 
     def _refuse_double(self, context: dg.ComponentLoadContext) -> None:
         """Refuse a second dataflow of the same name; DuckDB's schemas ignore case."""
@@ -56,29 +45,3 @@ class StripeDataflow(dg.Component):
         all_names = [c.attributes.name for c in context.component_tree.get_all_components(StripeDataflow)]
         if sum(other.lower() == name for other in all_names) > 1:
             raise ConfigError(f"Two dataflows are named {self.attributes.name} (case is ignored); rename one of them.")
-
-
-def _session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
-    """Return the session of a run: opened when its first table asks, closed when the run ends."""
-
-    @dg.resource(
-        config_schema={
-            "mode": dg.Field(
-                dg.Enum("Mode", [dg.EnumValue("auto"), dg.EnumValue("list")]),
-                default_value="auto",
-                is_required=False,
-                description="auto: the cheapest way that is exact. list: read every list again.",
-            )
-        },
-        description=f"What all steps of one run of {dataflow.title} share.",
-    )
-    def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
-        if context.run is None or context.instance is None:
-            raise ConfigError("The session of a dataflow lives in a run.")
-        shared = RunSession(dataflow, context.run, context.instance, context.resource_config["mode"])
-        try:
-            yield shared
-        finally:
-            shared.close()
-
-    return session

@@ -38,7 +38,7 @@ def dataflows() -> list[Dataflow]:
 def run_dataflow(dataflow: Dataflow) -> Mapping[str, str]:
     """Run a dataflow's job for all its partitions, in this process; return table -> what failed."""
     keys = partitions_of(dataflow.attributes).get_partition_keys()
-    job = defs().get_job_def(f"{dataflow.name}__run")
+    job = defs().resolve_job_def(f"{dataflow.name}__run")
     with _instance() as instance:
         result = job.execute_in_process(
             instance=instance,

@@ -54,7 +54,9 @@ class _Strict(BaseModel):
 
 def _sentence(cls: type[BaseModel], report: ValidationError) -> str:
     """Return the report's first finding in plain words, with what would have been valid."""
-    found = report.errors(include_input=False, include_url=False)[0]
+    all_found = report.errors(include_input=False, include_url=False)
+    # A misspelt attribute also makes the right one missing: the misspelling is the news.
+    found = min(all_found, key=lambda error: error["type"] != "extra_forbidden")
     attribute = ".".join(str(part) for part in found["loc"])
     if found["type"] == "extra_forbidden":
         return f"unknown attribute {attribute!r}{nearest(attribute, cls.model_fields)}"

@@ -1,33 +1,74 @@
-"""A dataflow's jobs and its schedule."""
+"""All of one dataflow's definitions: its assets, jobs, schedule, and the session its steps share."""
 
-from __future__ import annotations
+import warnings
+from collections.abc import Iterator
 
 import dagster as dg
 
+from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.orchestration.assets import session_key, table_asset
 from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.run_session import RunSession
 
 
-def run_job(dataflow: Dataflow) -> dg.UnresolvedAssetJobDefinition:
-    """Return the job `<name>__run`: every table of the dataflow, in one process."""
-    return dg.define_asset_job(
+def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
+    """Return a dataflow's definitions; making them needs no network, key or database file."""
+    job = dg.define_asset_job(
         f"{dataflow.name}__run",
         selection=dg.AssetSelection.groups(dataflow.name),
         description=f"Bring every table of {dataflow.title} up to date.",
         executor_def=dg.in_process_executor,
         tags={"dataflow": dataflow.name},
     )
+    schedule = run_schedule(dataflow)
+    with warnings.catch_warnings():
+        # Of backfill_policy, which is what makes one run of a whole range of partitions.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [table_asset(dataflow, chosen) for chosen in dataflow.tables.values()]
+    return dg.Definitions(
+        assets=assets,
+        jobs=[job],
+        schedules=[schedule] if schedule else [],
+        resources={session_key(dataflow): session_resource(dataflow)},
+    )
 
 
-def run_schedule(dataflow: Dataflow, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition | None:
-    """Return the schedule `<name>__schedule`, which launches the job without a partition."""
+def run_schedule(dataflow: Dataflow) -> dg.ScheduleDefinition | None:
+    """Return the schedule `<name>__schedule`, which launches the job `<name>__run` without a partition."""
     schedule = dataflow.attributes.schedule
     if schedule is None:
         return None
     status = dg.DefaultScheduleStatus.RUNNING if schedule.enabled else dg.DefaultScheduleStatus.STOPPED
     return dg.ScheduleDefinition(
         name=f"{dataflow.name}__schedule",
-        job=job,
+        job_name=f"{dataflow.name}__run",
         cron_schedule=schedule.cron,
         execution_timezone=schedule.timezone,
         default_status=status,
     )
+
+
+def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
+    """Return the session of a run: opened when its first table asks, closed when the run ends."""
+
+    @dg.resource(
+        config_schema={
+            "mode": dg.Field(
+                dg.Enum("Mode", [dg.EnumValue("auto"), dg.EnumValue("list")]),
+                default_value="auto",
+                is_required=False,
+                description="auto: the cheapest way that is exact. list: read every list again.",
+            )
+        },
+        description=f"What all steps of one run of {dataflow.title} share.",
+    )
+    def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
+        if context.run is None or context.instance is None:
+            raise ConfigError("The session of a dataflow lives in a run.")
+        shared = RunSession(dataflow, context.run, context.instance, context.resource_config["mode"])
+        try:
+            yield shared
+        finally:
+            shared.close()
+
+    return session

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from stripe_dataflow.catalog.descriptions import descriptions
-from stripe_dataflow.errors import DataflowError
+from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.partitions import keys_of_run, partitions_of, windows_by_key
 from stripe_dataflow.stripe_api import Connection, Window
@@ -83,6 +83,7 @@ class RunSession:
         """
         try:
             opened = self._opened = self._opened or self._begin()
+            self._refuse_narrowed(name)
             if together:
                 opened.session.read(self._selected())
             loaded = opened.session.load(name, log=log)
@@ -107,6 +108,15 @@ class RunSession:
         with self._stack:
             if self._warehouse:
                 self._record_end(self._warehouse)
+
+    def _refuse_narrowed(self, name: str) -> None:
+        """Refuse to keep rows of a table that is for metadata only: they must be removed first."""
+        chosen = self.dataflow.tables[name]
+        if chosen.purpose == "privacy_metadata" and self.facts(chosen.target).rows_ever:
+            raise ConfigError(
+                f"{name} is now for privacy_metadata, but {self.dataflow.name}.{chosen.target.name} holds rows. "
+                f"Run {self.dataflow.name}__remove for this table first; until then nothing is read of it."
+            )
 
     def _selected(self) -> list[str]:
         """Return the tables of this dataflow the run is for, in the order of their steps."""
@@ -139,6 +149,7 @@ class RunSession:
             TablePlan(
                 replace(chosen.target, comments=descriptions(chosen.table)),
                 self._uncommitted(chosen, wanted, root),
+                chosen.purpose == "privacy_metadata",
                 chosen.excluded,
                 chosen.hashed,
                 hash_key,

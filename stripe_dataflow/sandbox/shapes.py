@@ -18,9 +18,11 @@ from platformdirs import user_cache_path
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.catalog.sdk import SDK_VERSION, Field, SdkClass, read_class
 
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 _SPARSE_FROM = 12  # of so many alternatives, such as kinds of payment method, Stripe sends the one that is
 _SCALARS: dict[str, Any] = {"int": 0, "float": 0.0, "bool": False, "str": "", "Decimal": "0"}
+
+_LEFT_OUT = frozenset({"previous_attributes", "bank_account", "fpx"})  # nested fields Stripe omits instead of null
 
 Node = dict[str, Any]
 
@@ -157,7 +159,7 @@ def _node(sdk_class: SdkClass, *, top: bool = False) -> Node:
         elif len(classes) == 1 and "Literal[" not in field.annotation:
             node["objects"][name] = classes[0]
         optional = field.annotation.startswith("Optional[")
-        if not (optional and (name in node["lists"] or (sparse and field in kinds))):
+        if not (optional and (name in node["lists"] or (sparse and field in kinds) or (not top and name in _LEFT_OUT))):
             node["defaults"][name] = None if optional else _default(field.annotation, node["inner"].get(name))
     return node
 

@@ -87,6 +87,7 @@ class Limits:
         self._wake.set()
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._hand_out())
+            self._pump.add_done_callback(self._tell_waiting)
         await future
         try:
             yield
@@ -123,6 +124,15 @@ class Limits:
                 continue
             ready = [e for e in waiting if e.bucket.next_at <= now]
             self._release(max(ready, key=lambda e: e.pages_left), now)
+
+    def _tell_waiting(self, pump: asyncio.Task[None]) -> None:
+        """Let no request wait for slots that nobody hands out any more."""
+        error = None if pump.cancelled() else pump.exception()
+        for endpoint in self._endpoints.values() if error else ():
+            while endpoint.waiting:
+                future = endpoint.waiting.popleft()
+                if error and not future.done():
+                    future.set_exception(error)
 
     def _release(self, endpoint: Endpoint, now: float) -> None:
         future = endpoint.waiting.popleft()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stripe_dataflow.stripe_api import Traffic, Window, union
+from stripe_dataflow.sync.feed import Batch
 from stripe_dataflow.sync.plan import TablePlan
 from stripe_dataflow.sync.track import Track
 from stripe_dataflow.warehouse import (
@@ -15,6 +16,7 @@ from stripe_dataflow.warehouse import (
     Scope,
     Warehouse,
     get_cursor,
+    profile,
     record_load,
     record_partition,
     set_cursor,
@@ -93,6 +95,9 @@ class Merger:
         if batch.paths:
             self._warehouse.stage(loading.plan.target, batch.paths)
         track.feed.release(batch)
+        if loading.plan.metadata_only:
+            self._describe(loading, track, batch)
+            return
         complete = self._complete(loading, batch.remaining)
         due = batch.done or time.monotonic() - loading.merged_at > _MERGE_EVERY_S
         if batch.done and not batch.error and not loading.plan.table.created_filter:
@@ -102,6 +107,19 @@ class Merger:
                 self._merge(loading, track, window)
         if batch.error:
             raise batch.error
+        loading.done = batch.done
+
+    def _describe(self, loading: Loading, track: Track, batch: Batch) -> None:
+        """Once all is read, keep what can be said of the columns, and drop the rows."""
+        if batch.error:
+            raise batch.error
+        if batch.done:
+            target, run = loading.plan.target, self._run
+            with self._warehouse.transaction() as connection:
+                loading.counts = profile(connection, target, load_id=run.load_id)
+                stats = self._stats(loading, track, counts=loading.counts, window=None, cursor_before=None)
+                record_load(connection, target, run.load_id, stats=stats)
+            self._warehouse.discard(target)
         loading.done = batch.done
 
     def abandon(self, loading: Loading) -> None:

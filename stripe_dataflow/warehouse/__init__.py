@@ -18,6 +18,7 @@ from stripe_dataflow.warehouse.loads import (
     record_load,
     record_partition,
 )
+from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
@@ -54,6 +55,7 @@ __all__ = [
     "list_runs",
     "list_states",
     "list_tables",
+    "profile",
     "prune",
     "quote",
     "record_load",

@@ -9,16 +9,20 @@ from typing import Any
 import duckdb
 
 from stripe_dataflow.warehouse.registry import registry_sql
-from stripe_dataflow.warehouse.target import Target, quote, table_sql
+from stripe_dataflow.warehouse.target import WAREHOUSE, Target, quote, table_sql
 
 Window = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """A table's live rows: how many, how many of each partition, and some of them to look at."""
+    """A table's live rows: how many, how many of each partition, and some of them to look at.
+
+    `rows_ever` counts deleted rows and replaced versions as well.
+    """
 
     rows: int = 0
+    rows_ever: int = 0
     partition_rows: Mapping[str, int] = field(default_factory=dict)
     preview_columns: Sequence[str] = ()
     preview: Sequence[Sequence[Any]] = ()
@@ -42,13 +46,14 @@ def table_facts(
         rows = _one(connection, f"select count(*) from {target.current} where _deleted_at is null")
     except duckdb.CatalogException:
         return TableFacts()
+    ever = _one(connection, f"select (select count(*) from {target.current}) + (select count(*) from {target.history})")
     names = ", ".join(quote(name) for name in columns)
     newest = f"order by {quote(target.table.created)} desc" if target.table.created_filter else ""
     preview = connection.execute(
         f"select {names} from {target.current} where _deleted_at is null {newest} limit ?", [limit]
     ).fetchall()
     counts = window_rows(connection, target, list(windows.values()))
-    return TableFacts(rows, {key: counts[window] for key, window in windows.items()}, columns, preview)
+    return TableFacts(rows, ever, {key: counts[window] for key, window in windows.items()}, columns, preview)
 
 
 def window_rows(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]) -> dict[Window, int]:
@@ -77,7 +82,15 @@ def landed_rows(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[st
         "where dataflow = ? group by table_name",
         [dataflow],
     ).fetchall()
+    made = {
+        name
+        for (name,) in connection.execute(
+            "select table_name from duckdb_tables() where database_name = ? and lower(schema_name) = lower(?)",
+            [WAREHOUSE, dataflow],
+        ).fetchall()
+    }
     return {
         name: (_one(connection, f"select count(*) from {table_sql(dataflow, to)} where _deleted_at is null"), size)
         for name, to, size in loads
+        if to in made  # a table for metadata only never is
     }

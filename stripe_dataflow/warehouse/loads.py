@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
@@ -28,7 +29,7 @@ class LoadStats:
     """
 
     mode: str
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     window: Window | None = None
     requests: int = 0
     retries: int = 0
@@ -121,9 +122,13 @@ def list_loads(
         where ?::varchar is null or l.dataflow = ? order by l.load_id desc, l.table_name limit ?""",
         [dataflow, dataflow, limit],
     ).fetchall()
-    return [
-        LoadRow(*row[:7], None if row[7] is None else (row[7], row[8]), Counts(*row[9:14]), *row[14:]) for row in rows
-    ]
+    return [_load_row(row) for row in rows]
+
+
+def _load_row(row: tuple[Any, ...]) -> LoadRow:
+    window = None if row[7] is None else (row[7], row[8])
+    values: list[Any] = [*row[:7], window, Counts(*row[9:14]), *row[14:]]
+    return LoadRow(*values)
 
 
 def record_partition(

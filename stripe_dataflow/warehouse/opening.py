@@ -41,7 +41,7 @@ _REASONS = (
 
 def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPyConnection:
     """Return an in-memory connection that never loads anything from the network."""
-    config: dict[str, str | bool | int] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,
         "temp_directory": str(spill_dir),
@@ -85,7 +85,14 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
     is_new = not database.exists()
     mode = "read_only" if read_only else f"storage_version '{STORAGE_VERSION}'"
     statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"
-    for attempt in stamina.retry_context(on=_is_held, attempts=None, timeout=wait_s, wait_initial=0.05, wait_max=1.0):
+    for attempt in stamina.retry_context(
+        on=_is_held,
+        attempts=None if wait_s else 1,
+        timeout=wait_s or None,
+        wait_initial=0.05,
+        wait_max=1.0,
+        wait_jitter=0.2,
+    ):
         with attempt:
             connection.execute(statement)
     if is_new:
@@ -102,7 +109,7 @@ def _is_held(error: Exception) -> bool:
 def explained(error: Exception, database: Path, *, wait_s: float = 0) -> WarehouseError:
     """Return DuckDB's refusal as one of our errors; a row's values are left out."""
     text = str(error)
-    if isinstance(error, Exception) and _is_held(error):
+    if _is_held(error):
         found = re.search(r"\(PID (\d+)\)", text)
         holder = f"process {found[1]}" if found else f"this process ({os.getpid()})"
         return DatabaseLocked(

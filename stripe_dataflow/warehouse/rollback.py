@@ -63,12 +63,12 @@ def _restore(
     has_history = bool(column_names(connection, target.history_schema, target.name))
     if not has_history:
         return Restored(target.name)
-    if not has_current and not dry_run:
+    if not has_current:
+        if dry_run:
+            return Restored(target.name, inserted=_versions(connection, target, among))
         ensure_tables(connection, target, load_id=new_load_id)
-    done = Restored(target.name)
-    if has_current or not dry_run:
-        _plan(connection, target, among)
-        done = _counted(connection, target, dropped=has_current and cursor is None)
+    _plan(connection, target, among)
+    done = _counted(connection, target, dropped=has_current and cursor is None)
     if dry_run:
         return done
     _exchange(connection, target, among, new_load_id=new_load_id)
@@ -97,7 +97,6 @@ def _plan(connection: duckdb.DuckDBPyConnection, target: Target, among: list[Spa
 
     A version is told from the others of its object by the load that wrote it.
     """
-    key = names_sql(target.table.key)
     same = _same_version_sql(target)
     connection.execute(
         f"create or replace temp table leaving as select rowid as row_id from {target.current} c "
@@ -105,11 +104,24 @@ def _plan(connection: duckdb.DuckDBPyConnection, target: Target, among: list[Spa
         f"semi join {target.history} h on {same} and {within_sql('h._replaced_by', among)}"
     )
     connection.execute(
-        f"create or replace temp table coming as with h as (select min(rowid) as row_id, {key}, _load_id "
-        f"from {target.history} where {within_sql('_load_id', among)} group by {key}, _load_id "
-        f"having not bool_or({within_sql('_replaced_by', among)})) "
-        f"select row_id from h anti join {target.current} c on {same}"
+        f"create or replace temp table coming as select row_id from ({_versions_sql(target, among)}) h "
+        f"anti join {target.current} c on {same}"
     )
+
+
+def _versions_sql(target: Target, among: list[Span]) -> str:
+    """Return the query of the state's versions that history holds, each once."""
+    key = names_sql(target.table.key)
+    return (
+        f"select min(rowid) as row_id, {key}, _load_id from {target.history} "
+        f"where {within_sql('_load_id', among)} group by {key}, _load_id "
+        f"having not bool_or({within_sql('_replaced_by', among)})"
+    )
+
+
+def _versions(connection: duckdb.DuckDBPyConnection, target: Target, among: list[Span]) -> int:
+    row = connection.execute(f"select count(*) from ({_versions_sql(target, among)})").fetchone()
+    return row[0] if row else 0
 
 
 def _same_version_sql(target: Target) -> str:

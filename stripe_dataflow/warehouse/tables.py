@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import duckdb
 
 from stripe_dataflow.catalog import Column
+from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.staging import value_sql
 from stripe_dataflow.warehouse.target import (
     OUR_COMMENTS,
@@ -50,7 +52,7 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection, target: Target, *, load
     add_columns(connection, target.current, added)
     _comment(connection, target, added)
     connection.executemany(
-        f"insert into {table_sql('_dataflow', 'added_columns')} values (?, ?, ?, ?, ?)",
+        f"insert into {registry_sql('added_columns')} values (?, ?, ?, ?, ?)",
         [[target.schema, target.name, column.name, column.type, load_id] for column in added],
     )
     return _fill_from_extra(connection, target, added, load_id=load_id)
@@ -93,32 +95,39 @@ def _fill_from_extra(
 
     A new version, not a change in place: a rollback beyond this load restores `_extra` as it was.
     """
-    taken = [(column, f"try({value_sql(column)})") for column in added]
-    found = ", ".join(
-        f"{'json_extract' if column.type == 'JSON' else 'json_extract_string'}"
-        f"(_extra, {literal('$.' + quote(column.name))}) as {quote(column.name)}"
-        for column in added
-    )
-    connection.execute(
-        f"create or replace temp table filled as select row_id, "
-        f"{', '.join(f'{sql} as {quote(column.name)}' for column, sql in taken)} from "
-        f"(select rowid as row_id, {found} from {target.current} where _extra is not null) as extra "
-        f"where {' or '.join(f'{sql} is not null' for _, sql in taken)}"
-    )
+    _find_in_extra(connection, target, added)
     names = names_sql(column.name for column in target.columns)
     connection.execute(
         f"insert into {target.history} ({names}, _replaced_by) select {names}, ? from {target.current} "
         "where rowid in (select row_id from filled) and _load_id <> ?",
         [load_id, load_id],
     )
-    emptied = "_extra"
-    for column in added:
-        patch = literal(f'{{"{column.name}": null}}')
-        emptied = f"if(f.{quote(column.name)} is null, {emptied}, json_merge_patch({emptied}, {patch}))"
-    values = ", ".join(f"{quote(c.name)} = f.{quote(c.name)}" for c in added)
+    values = ", ".join(f"{quote(column.name)} = f.{quote(column.name)}" for column in added)
     row = connection.execute(
-        f"update {target.current} as t set {values}, _load_id = ?, _extra = nullif({emptied}, '{{}}') "
+        f"update {target.current} as t set {values}, _extra = nullif(f.rest, '{{}}'), _load_id = ? "
         "from filled as f where f.row_id = t.rowid",
         [load_id],
     ).fetchone()
     return row[0] if row else 0
+
+
+def _find_in_extra(connection: duckdb.DuckDBPyConnection, target: Target, added: Sequence[Column]) -> None:
+    """Fill `filled` with the rows whose `_extra` has the columns: their values, and the `rest` of it.
+
+    What does not fit its column stays where it is.
+    """
+    texts, values, rest = [], [], "_extra"
+    for column in added:
+        name, path = quote(column.name), literal(f"$.{quote(column.name)}")
+        text = f"json_extract_string(_extra, {path})"
+        if column.type == "JSON":
+            text = f"nullif(json_extract(_extra, {path}), 'null')"
+        texts.append(f"{text} as {name}")
+        values.append(f"try({value_sql(column)}) as {name}")
+        moves = f"json_type(_extra, {path}) = 'NULL' or try({value_sql(column)}) is not null"
+        rest = f"if({moves}, json_merge_patch({rest}, {literal(json.dumps({column.name: None}))}), {rest})"
+    connection.execute(
+        f"create or replace temp table filled as select row_id, {', '.join(values)}, {rest} as rest from "
+        f"(select rowid as row_id, _extra, {', '.join(texts)} from {target.current} where _extra is not null) "
+        "where rest is distinct from _extra"
+    )

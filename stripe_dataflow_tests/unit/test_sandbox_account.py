@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from typing import Any
 
 import orjson
 import pytest
@@ -15,6 +16,7 @@ from stripe_dataflow.sandbox.shapes import event_types, object_name, shape
 
 NOW = 1_764_000_000
 DAY = 86_400
+Object = dict[str, Any]
 JSON_TYPES = {
     "BIGINT": int, "BOOLEAN": bool, "VARCHAR": str, "TIMESTAMPTZ": int, "DOUBLE": (int, float),
     "DECIMAL(38,12)": str, "JSON": (dict, list, str),
@@ -22,27 +24,27 @@ JSON_TYPES = {
 
 
 @pytest.fixture(scope="module")
-def account():
+def account() -> Account:
     return Account(customers=60, seed=7, now=NOW)
 
 
-def grown(days=3, **options):
-    account = Account(**{"customers": 20, "seed": 3, "now": NOW} | options)
+def grown(days: int = 3) -> tuple[Account, dict[str, list[Object]]]:
+    account = Account(customers=20, seed=3, now=NOW)
     before = {name: account.listed(name) for name in TABLES}
     account.advance(NOW + days * DAY)
     return account, before
 
 
-def digest(account):
+def digest(account: Account) -> str:
     tables = {name: account.listed(name) for name in TABLES}
     return hashlib.sha256(orjson.dumps(tables, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def ids(rows):
+def ids(rows: list[Object]) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def test_the_same_arguments_make_the_same_account_in_another_process():
+def test_the_same_arguments_make_the_same_account_in_another_process() -> None:
     code = (
         "import importlib.util as u, sys;"
         f"s = u.spec_from_file_location('t', {__file__!r}); m = u.module_from_spec(s); s.loader.exec_module(m);"
@@ -59,18 +61,18 @@ def test_the_same_arguments_make_the_same_account_in_another_process():
     assert answers == {f"{digest(here)}\n"}
 
 
-def test_another_seed_makes_another_account():
+def test_another_seed_makes_another_account() -> None:
     assert digest(Account(20, 1, NOW)) != digest(Account(20, 2, NOW))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_every_table_has_objects_even_in_a_small_account(seed):
+def test_every_table_has_objects_even_in_a_small_account(seed: int) -> None:
     account = Account(customers=20, seed=seed, now=NOW)
     assert [name for name in TABLES if not account.listed(name)] == []
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_object_has_every_field_of_its_class(account, name):
+def test_every_object_has_every_field_of_its_class(account: Account, name: str) -> None:
     classes = {object_name(c): {f.name for f in read_class(c).fields} - {"deleted"} for c in TABLES[name].classes}
     hidden = {object_name(c): set(shape(c).lists) for c in TABLES[name].classes}
     for row in account.listed(name):
@@ -80,7 +82,7 @@ def test_every_object_has_every_field_of_its_class(account, name):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_value_fits_its_column(account, name):
+def test_every_value_fits_its_column(account: Account, name: str) -> None:
     columns = {column.name: column for column in stripe_columns(TABLES[name])}
     wrong = {
         (field, type(value).__name__)
@@ -99,7 +101,7 @@ def test_every_value_fits_its_column(account, name):
 
 
 @pytest.mark.parametrize("name", [name for name, table in TABLES.items() if not table.snapshot])
-def test_objects_come_newest_first_with_ids_of_their_own(account, name):
+def test_objects_come_newest_first_with_ids_of_their_own(account: Account, name: str) -> None:
     table = TABLES[name]
     rows = account.listed(name)
     columns = [*table.key, "_parent_id"] if table.parents else list(table.key)
@@ -114,12 +116,12 @@ def test_objects_come_newest_first_with_ids_of_their_own(account, name):
 
 
 @pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.embedded])
-def test_a_parent_of_every_embedded_list_has_more_children_than_it_shows(account, name):
+def test_a_parent_of_every_embedded_list_has_more_children_than_it_shows(account: Account, name: str) -> None:
     assert max(Counter(account.parent_ids(name)).values()) > 10
 
 
-def test_the_balance_is_the_sum_of_its_transactions(account):
-    expected = defaultdict(int)
+def test_the_balance_is_the_sum_of_its_transactions(account: Account) -> None:
+    expected: defaultdict[tuple[str, str], int] = defaultdict(int)
     for row in account.listed("balance_transactions"):
         assert row["net"] == row["amount"] - row["fee"]
         assert row["status"] == ("available" if row["available_on"] <= NOW else "pending")
@@ -148,30 +150,30 @@ def test_the_balance_is_the_sum_of_its_transactions(account):
         ("issuing_transactions", "card", "issuing_cards"),
     ],
 )
-def test_references_lead_to_objects(account, table, field, target):
+def test_references_lead_to_objects(account: Account, table: str, field: str, target: str) -> None:
     known = set(ids(account.listed(target)))
     assert {row[field] for row in account.listed(table) if row[field]} <= known
 
 
-def test_events_are_of_the_last_thirty_days_and_of_types_stripe_has(account):
+def test_events_are_of_the_last_thirty_days_and_of_types_stripe_has(account: Account) -> None:
     events = account.listed("events")
     assert min(event["created"] for event in events) >= NOW - 30 * DAY
     assert {event["type"] for event in events} <= event_types()
     assert all(("previous_attributes" in e["data"]) == e["type"].endswith(".updated") for e in events)
 
 
-def test_the_account_has_all_four_kinds_of_currency(account):
+def test_the_account_has_all_four_kinds_of_currency(account: Account) -> None:
     assert {row["currency"] for row in account.listed("charges")} == {"usd", "eur", "jpy", "kwd"}
     assert all(row["amount"] % 10 == 0 for row in account.listed("charges") if row["currency"] == "kwd")
 
 
-def test_growth_brings_new_objects_to_most_tables():
+def test_growth_brings_new_objects_to_most_tables() -> None:
     account, before = grown()
     new = {name for name, rows in before.items() if set(ids_of(account.listed(name))) - set(ids_of(rows))}
     assert len(new) > 45
 
 
-def ids_of(rows):
+def ids_of(rows: list[Object]) -> list[str]:
     return [row.get("id", row["object"]) for row in rows]
 
 
@@ -179,7 +181,7 @@ def ids_of(rows):
     "name", ["customers", "invoice_items", "invoices", "product_features", "subscription_items", "products", "prices",
              "radar_value_list_items", "coupons"],
 )  # fmt: skip
-def test_growth_takes_objects_away(name):
+def test_growth_takes_objects_away(name: str) -> None:
     account, before = grown(days=20)
     kept = set(ids_of(account.listed(name)))
     assert [row["id"] for row in before[name] if row["id"] not in kept] or name in {"invoices", "products", "prices"}
@@ -188,7 +190,7 @@ def test_growth_takes_objects_away(name):
     assert bool(gone) == bool(TABLES[name].deleted_events)
 
 
-def test_growth_makes_pending_money_available_without_an_event():
+def test_growth_makes_pending_money_available_without_an_event() -> None:
     account, before = grown()
     pending = {row["id"] for row in before["balance_transactions"] if row["status"] == "pending"}
     now = {row["id"]: row["status"] for row in account.listed("balance_transactions")}
@@ -196,7 +198,7 @@ def test_growth_makes_pending_money_available_without_an_event():
     assert {now[each] for each in pending} == {"available"}
 
 
-def test_growth_cancels_subscriptions_that_stay_listed():
+def test_growth_cancels_subscriptions_that_stay_listed() -> None:
     account, before = grown(days=25)
     was = {row["id"]: row["status"] for row in before["subscriptions"]}
     now = {row["id"]: row["status"] for row in account.listed("subscriptions")}
@@ -206,7 +208,7 @@ def test_growth_cancels_subscriptions_that_stay_listed():
     assert canceled <= told
 
 
-def test_every_changed_object_with_events_of_its_kind_can_be_found_by_them():
+def test_every_changed_object_with_events_of_its_kind_can_be_found_by_them() -> None:
     account, before = grown()
     told = {event["data"]["object"].get("id") for event in account.listed("events") if event["created"] > NOW}
     was = {row["id"]: row for row in before["charges"]}
@@ -215,11 +217,11 @@ def test_every_changed_object_with_events_of_its_kind_can_be_found_by_them():
     assert changed - told == silent
 
 
-def account_row(account, charge):
+def account_row(account: Account, charge: str) -> Object:
     return next(row for row in account.listed("charges") if row["id"] == charge)
 
 
-def test_metadata_of_a_payment_intent_changes_without_an_event():
+def test_metadata_of_a_payment_intent_changes_without_an_event() -> None:
     account, before = grown()
     was = {row["id"]: row for row in before["payment_intents"]}
     told = {event["data"]["object"].get("id") for event in account.listed("events") if event["created"] > NOW}
@@ -244,7 +246,9 @@ def test_metadata_of_a_payment_intent_changes_without_an_event():
         pytest.param("setup_attempts", None, None, None, id="a child without events"),
     ],
 )  # fmt: skip
-def test_a_single_change_makes_the_event_stripe_has_for_it(table, created, updated, deleted):
+def test_a_single_change_makes_the_event_stripe_has_for_it(
+    table: str, created: str | None, updated: str | None, deleted: str | None
+) -> None:
     account = Account(customers=20, seed=3, now=NOW)
     known = set(ids(account.listed("events")))
     made = account.create(table)
@@ -257,14 +261,14 @@ def test_a_single_change_makes_the_event_stripe_has_for_it(table, created, updat
     assert types == Counter(kind for kind in (created, updated, deleted) if kind)
 
 
-def test_a_payment_intent_changes_without_an_updated_event():
+def test_a_payment_intent_changes_without_an_updated_event() -> None:
     account = Account(customers=20, seed=3, now=NOW)
     before = account.listed("events")
     account.update("payment_intents", account.listed("payment_intents")[0]["id"], metadata={"a": "b"})
     assert account.listed("events") == before
 
 
-def test_a_deleted_subscription_is_canceled_and_stays():
+def test_a_deleted_subscription_is_canceled_and_stays() -> None:
     account = Account(customers=20, seed=3, now=NOW)
     chosen = next(row for row in account.listed("subscriptions") if row["status"] == "active")
     account.delete("subscriptions", chosen["id"])
@@ -274,18 +278,18 @@ def test_a_deleted_subscription_is_canceled_and_stays():
 
 
 @pytest.mark.parametrize("total", [50, 5_000], ids=["fewer than the customers would make", "more"])
-def test_an_account_has_as_many_charges_as_asked(total):
+def test_an_account_has_as_many_charges_as_asked(total: int) -> None:
     account = Account(customers=30, seed=1, now=NOW, charges=total)
     rows = account.listed("charges")
     assert len({row["id"] for row in rows}) == total
     assert [row["created"] for row in rows] == sorted((row["created"] for row in rows), reverse=True)
 
 
-def test_too_few_charges_are_refused():
+def test_too_few_charges_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 50 charges"):
         Account(customers=20, now=NOW, charges=3)
 
 
-def test_events_can_be_rendered_in_another_version():
+def test_events_can_be_rendered_in_another_version() -> None:
     account = Account(customers=20, seed=1, now=NOW, event_version="2024-06-20")
     assert {event["api_version"] for event in account.listed("events")} == {"2024-06-20"}

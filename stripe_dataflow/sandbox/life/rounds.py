@@ -105,10 +105,13 @@ def _end_offer(state: State) -> None:
 
 def _tidy(state: State) -> None:
     """Delete what Stripe tells no event of: values, features, readers, webhooks; edit a shipping rate."""
-    for table, keep in (("radar_value_list_items", 16), ("product_features", 4), ("terminal_readers", 2)):
-        keys = state.shelves[table].every
-        if len(keys) > keep:
-            state.remove(table, keys[-1][1])
+    for table, keep in (("radar_value_list_items", 20), ("product_features", 8), ("terminal_readers", 2)):
+        shelf = state.shelves[table]
+        handle = state.dice.pick(shelf.every)[1]
+        siblings = shelf.by_parent.get(shelf.entries[handle].parents, ())
+        full = len(siblings) in range(10, 13)  # one list stays longer than its first page
+        if len(shelf) > keep and not full and state.dice.chance(0.4):
+            state.remove(table, handle)
     state.change("shipping_rates", state.shelves["shipping_rates"].every[0][1], metadata=metadata(state, 1))
 
 

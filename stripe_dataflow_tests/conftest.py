@@ -1,0 +1,99 @@
+"""What the tests share: a simulated account, its server, and dataflows run by a real Dagster instance."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+
+from stripe_dataflow.catalog import TABLES, stripe_columns
+from stripe_dataflow.orchestration.attributes import Attributes
+from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.jobs import dataflow_definitions
+from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
+from stripe_dataflow.sandbox import Account, Faults, Sandbox
+
+KEY_ENV = "SHOP_KEY"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class Shop:
+    """A dataflow in a temporary folder, against one sandbox, in one Dagster instance."""
+
+    account: Account
+    sandbox: Sandbox
+    faults: Faults
+    instance: dg.DagsterInstance
+    database: Path
+    attributes: dict[str, Any]
+
+    def dataflow(self, **changes: Any) -> Dataflow:
+        """Return the dataflow, with some attributes changed."""
+        return Dataflow(Attributes(**{**self.attributes, **changes}))
+
+    def run(self, *, tags: dict[str, str] | None = None, select: list[str] | None = None, **changes: Any) -> Any:
+        """Return the result of running the dataflow's job; `select` names tables."""
+        dataflow = self.dataflow(**changes)
+        job = dataflow_definitions(dataflow).resolve_job_def(f"{dataflow.name}__run")
+        keys = [dg.AssetKey([dataflow.name, table]) for table in select] if select else None
+        return job.execute_in_process(
+            instance=self.instance, tags=tags, raise_on_error=False, asset_selection=keys, run_config=QUIET
+        )
+
+    def run_all_partitions(self, **changes: Any) -> Any:
+        """Return the result of running the job for the whole range of partitions, in one run."""
+        keys = partitions_of(self.dataflow(**changes).attributes).get_partition_keys()
+        return self.run(tags={RANGE_TAGS[0]: keys[0], RANGE_TAGS[1]: keys[-1]}, **changes)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the database; the dataflow's schema is the default."""
+        with duckdb.connect() as connection:
+            connection.execute(f"attach '{self.database}' as db (read_only)")
+            connection.execute(f"use db.{self.attributes['name']}")
+            return connection.execute(sql).fetchall()
+
+    def keys(self, table: str) -> list[tuple[str, ...]]:
+        """Return the keys of a table's live rows, sorted."""
+        columns = ", ".join(
+            f"epoch({name})::bigint" if name in _times(table) else f'"{name}"' for name in TABLES[table].key
+        )
+        found = self.query(f'select {columns} from "{table}" where _deleted_at is null')
+        return sorted(tuple(map(str, row)) for row in found)
+
+    def true_keys(self, table: str) -> list[tuple[str, ...]]:
+        """Return the keys of the objects that Stripe lists, sorted."""
+        objects = self.account.listed(table)
+        parents = self.account.parent_ids(table) if TABLES[table].parents else [""] * len(objects)
+        rows = [{**item, "_parent_id": parent} for item, parent in zip(objects, parents, strict=True)]
+        return sorted(tuple(str(row[name]) for name in TABLES[table].key) for row in rows)
+
+
+def _times(table: str) -> set[str]:
+    return {column.name for column in stripe_columns(TABLES[table]) if column.source == "epoch_s"}
+
+
+@pytest.fixture(scope="module")
+def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Shop]]:
+    """Return a maker of shops; each has its own account, server, instance and database."""
+    open_ones = ExitStack()
+
+    def make(*, customers: int = 20, seed: int = 1, **attributes: Any) -> Shop:
+        folder = tmp_path_factory.mktemp("shop")
+        account, faults = Account(customers=customers, seed=seed), Faults()
+        sandbox = open_ones.enter_context(Sandbox(account, faults=faults))
+        instance = open_ones.enter_context(dg.DagsterInstance.ephemeral(str(folder)))
+        database = folder / "shop_data.duckdb"
+        chosen = {
+            "name": "Shop", "api_base": sandbox.url, "api_key_env": KEY_ENV, "database": str(database),
+            "start_date": "2025-01-01", "requests_per_second": 5000, "requests_per_second_per_endpoint": 5000,
+        } | attributes  # fmt: skip
+        return Shop(account, sandbox, faults, instance, database, chosen)
+
+    with open_ones, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(KEY_ENV, "sk_test_shop")
+        yield make

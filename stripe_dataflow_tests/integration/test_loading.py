@@ -1,0 +1,137 @@
+"""A whole account, through a real server, a real Dagster run and a real DuckDB file."""
+
+import dagster as dg
+import duckdb
+import orjson
+import pytest
+
+from stripe_dataflow.catalog import TABLES, stripe_columns
+
+
+@pytest.fixture(scope="module")
+def shop(make_shop):
+    """Return a shop of every table, loaded twice."""
+    made = make_shop(tables="all", customers=40)
+    assert made.run_all_partitions().success
+    assert made.run_all_partitions().success
+    return made
+
+
+def test_every_table_holds_exactly_the_objects_that_stripe_lists(shop):
+    wrong = {
+        name: (len(shop.keys(name)), len(shop.true_keys(name)))
+        for name in TABLES
+        if shop.keys(name) != shop.true_keys(name)
+    }
+    assert wrong == {}
+
+
+def test_every_column_of_every_table_holds_what_stripe_says(shop):
+    # An event's payload loses the secrets of its object: a test of its own looks at those.
+    wrong = [name for name in TABLES if name != "events" and content(shop, name) != true_content(shop, name)]
+    assert wrong == []
+
+
+def test_a_second_run_changes_no_row(shop):
+    found = shop.query(
+        "select load_id, sum(inserted), sum(updated), sum(deleted), sum(unchanged) from _dataflow.loads "
+        "group by all order by all"
+    )
+    rows = sum(len(shop.keys(name)) for name in TABLES)
+    assert found == [(1, rows, 0, 0, 0), (2, 0, 0, 0, rows)]
+
+
+def content(shop, name):
+    """Return each row of a table as Stripe's JSON would have it, by key."""
+    columns = stripe_columns(TABLES[name])
+    kinds = {"epoch_s": 'epoch("{}")::bigint', "epoch_ms": 'epoch_ms("{}")'}
+    selected = ", ".join(kinds.get(c.source, '"{}"').format(c.name) for c in columns)
+    found = shop.query(f'select {selected} from "{name}" where _deleted_at is null')
+    rows = [
+        {c.name: orjson.loads(v) if c.type == "JSON" and v else v for c, v in zip(columns, row, strict=True)}
+        for row in found
+    ]
+    return sorted(rows, key=lambda row: str(row.get("id", "")))
+
+
+def true_content(shop, name):
+    """Return each object that Stripe lists, in the columns of the table."""
+    columns = stripe_columns(TABLES[name])
+    rows = []
+    for item in shop.account.listed(name):
+        row = {c.name: item.get(c.name) for c in columns}
+        for c in columns:
+            if c.type.startswith("DECIMAL") and row[c.name] is not None:
+                row[c.name] = pytest.approx(float(row[c.name]))
+        rows.append(row)
+    return sorted(rows, key=lambda row: str(row.get("id", "")))
+
+
+def test_a_materialization_tells_what_the_ui_knows_and_masks_a_persons_data(shop):
+    event = shop.instance.get_latest_materialization_event(dg.AssetKey(["Shop", "customers"]))
+    metadata = event.asset_materialization.metadata
+    assert metadata["dagster/row_count"].value == len(shop.true_keys("customers"))
+    assert metadata["dagster/table_name"].value == "shop_data.Shop.customers"
+    assert metadata["dagster/uri"].value == f"duckdb://{shop.database}"
+    columns = {column.name: column for column in metadata["dagster/column_schema"].schema.columns}
+    assert columns["email"].type == "VARCHAR"
+    assert columns["email"].description == "The customer's email address."
+    assert "pii" in columns["email"].tags
+    assert {
+        "load id",
+        "rows inserted",
+        "rows updated",
+        "rows deleted",
+        "rows unchanged",
+        "requests",
+        "retries",
+        "bytes",
+        "seconds",
+    } <= metadata.keys()
+    preview = metadata["preview"].value
+    assert preview.count("\n") == 11
+    assert not [c["email"] for c in shop.account.listed("customers") if c["email"] and c["email"] in preview]
+    assert metadata["stripe documentation"].value == "https://docs.stripe.com/api/customers"
+
+
+def test_each_partition_has_its_materialization_and_its_row_count(shop):
+    key = dg.AssetKey(["Shop", "charges"])
+    records = shop.instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=key), limit=100).records
+    counted = {
+        r.asset_materialization.partition: r.asset_materialization.metadata["dagster/partition_row_count"].value
+        for r in records
+    }
+    true = shop.query("select strftime(created, '%Y-%m-01'), count(*) from charges group by all")
+    assert {month: rows for month, rows in counted.items() if rows} == dict(true)
+
+
+def test_columns_carry_stripes_sentences_as_comments(shop):
+    [(comment,)] = shop.query(
+        "select comment from duckdb_columns() where schema_name = 'Shop' and table_name = 'charges' and column_name = 'currency'"
+    )
+    assert comment.startswith("Three-letter [ISO currency code]")
+
+
+def test_the_run_history_tells_of_each_run(shop):
+    found = shop.query(
+        "select load_id, kind, status, description, split(details, ',')[1] from _dataflow.runs order by 1"
+    )
+    assert found == [(1, "run", "Completed", "", "79 tables"), (2, "run", "Completed", "", "79 tables")]
+
+
+def test_staging_is_empty_and_private_files_are_private_after_a_run(shop):
+    staging = shop.database.with_name(f"{shop.database.name}.staging")
+    assert list(staging.iterdir()) == []
+    assert [oct(path.stat().st_mode & 0o777) for path in (shop.database, staging)] == ["0o600", "0o700"]
+
+
+def test_no_secret_of_stripes_lands_anywhere(shop):
+    data = shop.database.read_bytes()
+    secrets = [item["client_secret"] for item in shop.account.listed("payment_intents") if item["client_secret"]]
+    urls = [item["hosted_invoice_url"] for item in shop.account.listed("invoices") if item["hosted_invoice_url"]]
+    assert secrets
+    assert urls
+    assert not [text for text in (*secrets, *urls) if text.encode() in data]
+    with duckdb.connect(str(shop.database), read_only=True) as connection:
+        payloads = connection.execute("select data from Shop.events").fetchall()
+    assert not [text for text in (*secrets, *urls) if any(text in payload for (payload,) in payloads)]
