@@ -13,6 +13,9 @@ from stripe_dataflow.orchestration.run_session import RunSession, asset_key, ste
 _RETRY = dg.RetryPolicy(max_retries=1, delay=15)
 
 
+_ONE_PROCESS = frozenset({"in_process", "execute_in_process_executor"})
+
+
 def session_key(dataflow: Dataflow) -> str:
     """Return the resource that the steps of a run share."""
     return f"{dataflow.name}__session"
@@ -40,7 +43,7 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
     def load_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         session: RunSession = getattr(context.resources, session_key(dataflow))
         # With one process per step, each reads only its own table.
-        together = context.job_def.executor_def.name == "in_process"
+        together = context.job_def.executor_def.name in _ONE_PROCESS
         try:
             loaded = session.load(table.name, together=together, log=context.log.info)
         except DataflowError as error:

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
-import stamina
 from stripe import AIOHTTPClient, APIConnectionError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import api_version
@@ -27,9 +27,11 @@ from stripe_dataflow.stripe_api.refusals import refusal
 
 ATTEMPTS = 8
 _ATTEMPTS_UNREACHED = 4  # for an address that never answered, which is more likely wrong than down
-_UNREACHED_PAUSE_S = 5.0
+_UNREACHED_PAUSES_S = (10.0, 60.0)  # the first is over when a step is retried, the second is not
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 32.0  # with jitter, as Stripe's own sync engine waits
+_BACK_OFF = wait_exponential_jitter(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S, jitter=_FIRST_WAIT_S)
 _TIMEOUT_S = 80.0  # the SDK's own
+_CONNECT_TIMEOUT_S = 15.0
 
 Query = Mapping[str, str | int | Sequence[str]]
 
@@ -100,7 +102,7 @@ class Transport:
         self._closed_until = 0.0
 
     async def __aenter__(self) -> Self:
-        self._client = AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
+        self._client = AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -114,27 +116,39 @@ class Transport:
             StripeError: The subclass says whether the key, the right, the product, the request,
                 the limit or the network is at fault; a passing fault only after the last retry.
         """
+        if time.monotonic() < self._closed_until:
+            raise self._closed_by from None
         attempts = 0
-        attempts_allowed = ATTEMPTS if self._reached else _ATTEMPTS_UNREACHED
-        retrying = stamina.retry_context(on=_pause, attempts=attempts_allowed, timeout=None,
-            wait_initial=_FIRST_WAIT_S, wait_max=_LONGEST_WAIT_S, wait_jitter=_FIRST_WAIT_S)  # fmt: skip
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._attempts_allowed()),
+            wait=_wait,
+            retry=retry_if_exception(_passing),
+            reraise=True,
+        )
         try:
             async for attempt in retrying:
                 with attempt:
-                    attempts = attempt.num
+                    attempts = attempt.retry_state.attempt_number
                     return await self._once(ask, traffic, first=attempts == 1)
         except StripeError as error:
             failure = _after(error, attempts) if error.retryable and attempts > 1 else error
             self._close_if_hopeless(failure)
             raise failure from None
-        raise AssertionError  # retry_context returns or raises; this tells the type checker so
+        raise AssertionError  # retrying returns or raises; this tells the type checker so
+
+    def _attempts_allowed(self) -> int:
+        """Return fewer attempts for an address that never answered, and one once it was given up."""
+        if self._reached:
+            return ATTEMPTS
+        return 1 if self._closed_until else _ATTEMPTS_UNREACHED
 
     def _close_if_hopeless(self, error: StripeError) -> None:
         """Let every further request fail at once: with a wrong key for good, unreached for a moment."""
         if isinstance(error, errors.KeyRejected):
             self._closed_by, self._closed_until = error, float("inf")
         elif not self._reached:
-            self._closed_by, self._closed_until = error, time.monotonic() + _UNREACHED_PAUSE_S
+            pause_s = _UNREACHED_PAUSES_S[1 if self._closed_until else 0]
+            self._closed_by, self._closed_until = error, time.monotonic() + pause_s
 
     async def _once(self, ask: Ask, traffic: Traffic, *, first: bool) -> Answer:
         async with self.limits.slot(ask.endpoint):
@@ -187,13 +201,17 @@ def _parsed(ask: Ask, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]
     return parsed
 
 
-def _pause(error: Exception) -> bool | float:
-    """Tell stamina whether to try again, and after how many seconds where Stripe says so."""
-    if not isinstance(error, StripeError) or not error.retryable:
-        return False
-    if error.retry_after_s is not None:
+def _passing(error: BaseException) -> bool:
+    """Tell whether the same request may succeed a little later."""
+    return isinstance(error, StripeError) and error.retryable
+
+
+def _wait(state: RetryCallState) -> float:
+    """Return the seconds to wait: what Stripe asks for, or longer each time; both with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, StripeError) and error.retry_after_s is not None:
         return error.retry_after_s + random.uniform(0, _FIRST_WAIT_S)  # noqa: S311 jitter
-    return True
+    return _BACK_OFF(state)
 
 
 def _after(error: StripeError, attempts: int) -> StripeError:

@@ -53,8 +53,6 @@ class Session:
         self._attempts: dict[str, int] = {}
         self._reporter = Reporter(self._tracks)
         self._running: _Loop | None = None
-        self.failed: dict[str, str] = {}
-        self.loaded: dict[str, Loaded] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -68,10 +66,12 @@ class Session:
             running.loop.close()
 
     def read(self, names: Sequence[str]) -> None:
-        """Begin to read some tables, all at once; one already being read is left alone."""
-        new = [name for name in names if name not in self._tracks]
-        if not new:
-            return
+        """Begin to read some tables, all at once; one that was begun before is left alone."""
+        new = [name for name in names if name not in self._attempts]
+        if new:
+            self._start(new)
+
+    def _start(self, new: Sequence[str]) -> None:
         running = self._running = self._running or _start(self._connection)
         for name in new:
             self._attempts[name] = self._attempts.get(name, 0) + 1
@@ -86,7 +86,8 @@ class Session:
         Raises:
             DataflowError: Reading or merging failed; partitions merged before stay merged.
         """
-        self.read([name])
+        if name not in self._tracks:
+            self._start([name])
         track, started = self._tracks[name], time.monotonic()
         loading = self._merger.begin(track.plan)
         try:
@@ -100,11 +101,8 @@ class Session:
             # A retry of the step reads the table again, from the start.
             del self._tracks[name]
             track.feed.finish(error if isinstance(error, Exception) else None)
-            self.failed[name] = str(error)
             raise
-        self.failed.pop(name, None)
-        self.loaded[name] = self._merger.finish(loading, track, seconds=time.monotonic() - started)
-        return self.loaded[name]
+        return self._merger.finish(loading, track, seconds=time.monotonic() - started)
 
     def _relieve(self, name: str) -> None:
         """Take the rows of other tables whose reading waits, or soon will."""

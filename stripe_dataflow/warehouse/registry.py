@@ -77,8 +77,7 @@ def registry_version(connection: duckdb.DuckDBPyConnection) -> int:
         DatabaseTooNew: It is above this release's.
     """
     there = connection.execute(
-        "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
-        [WAREHOUSE, SCHEMA, "version"],
+        "select 1 from duckdb_schemas() where database_name = ? and schema_name = ?", [WAREHOUSE, SCHEMA]
     ).fetchone()
     row = there and connection.execute(f"select version from {registry_sql('version')}").fetchone()
     version = row[0] if row else 0

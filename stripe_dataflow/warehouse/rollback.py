@@ -10,7 +10,7 @@ import duckdb
 from stripe_dataflow.catalog import Column
 from stripe_dataflow.warehouse.cursors import get_cursor, set_cursor
 from stripe_dataflow.warehouse.registry import registry_sql
-from stripe_dataflow.warehouse.tables import add_columns, column_names, ensure_tables
+from stripe_dataflow.warehouse.tables import add_columns, column_names, columns_of, ensure_tables
 from stripe_dataflow.warehouse.target import Target, names_sql, quote
 from stripe_dataflow.warehouse.timeline import Span, resolve_target, spans, within_sql
 
@@ -59,8 +59,7 @@ def _restore(
 ) -> Restored:
     among = spans(connection, target, to)
     cursor = _cursor_after(connection, target, to)
-    has_current = bool(column_names(connection, target.schema, target.name))
-    has_history = bool(column_names(connection, target.history_schema, target.name))
+    has_current, has_history = map(bool, columns_of(connection, target))
     if not has_history:
         return Restored(target.name)
     if not has_current:

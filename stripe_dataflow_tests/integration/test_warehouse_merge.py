@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from stripe_dataflow.catalog import TABLES, Column, stripe_columns
-from stripe_dataflow.errors import RowRefused, WarehouseError
 from stripe_dataflow.warehouse import OUR_COMMENTS, Counts, Scope, Target, Warehouse, quote
 
 NOON = 1_767_268_800_000_000  # 2026-01-01 12:00 UTC, microseconds
@@ -238,38 +237,6 @@ def test_null_in_a_key_is_a_value_like_another(shop: Shop) -> None:
     rows = [{"account": None, "id": "card_payments", "status": "active"}, {"account": "acct_1", "id": "card_payments"}]
     assert shop.merge(CAPABILITIES, *rows) == Counts(read=2, inserted=2)
     assert shop.merge(CAPABILITIES, *rows, load=2, hours=1) == Counts(read=2, unchanged=2)
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        pytest.param("amount", "secret", id="text in a number"),
-        pytest.param("amount", 1.5, id="fraction in a whole number"),
-        pytest.param("amount", True, id="truth in a number"),
-        pytest.param("amount", 2**63, id="number too large"),
-        pytest.param("created", {"x": 1}, id="object in a time"),
-        pytest.param("created", 10**17, id="time too far"),
-        pytest.param("paid", 7, id="number in a truth"),
-    ],
-)
-def test_a_value_that_does_not_fit_is_refused_by_object_and_column(shop: Shop, column: str, value: Any) -> None:
-    shop.merge(CHARGES, {"id": "ch_1", "amount": 5})
-    with pytest.raises(RowRefused) as refused:
-        shop.stage(CHARGES, {"id": "ch_2"}, {"id": "ch_3", column: value}, hours=1)
-    assert (refused.value.object_id, refused.value.column) == ("ch_3", column)
-    assert refused.value.__cause__ is None
-    assert f"Shop.charges.{column}" in str(refused.value)
-    assert "secret" not in str(refused.value)
-    assert shop.merge(CHARGES, load=2) == Counts()
-    assert shop.rows(f"select id, amount from {CHARGES.current}") == [("ch_1", 5)]
-
-
-@pytest.mark.parametrize("text", ["not json", "[1]", '{"id": "cus_1"'])
-def test_a_file_that_is_not_one_object_a_line_is_refused_without_its_text(shop: Shop, text: str) -> None:
-    path = shop.folder / "bad.ndjson"
-    path.write_text(f'{{"id": "cus_1"}}\n{text}\n')
-    with pytest.raises(WarehouseError, match=r"^Staging Shop\.customers failed: a file is not one JSON object a line"):
-        shop.warehouse.stage(CUSTOMERS, [path])
 
 
 def test_what_was_discarded_is_not_merged(shop: Shop) -> None:
