@@ -75,7 +75,7 @@ def _definition_metadata(dataflow: Dataflow, chosen: ChosenTable) -> dict[str, o
     columns = [
         dg.TableColumn(column.name, column.type, tags=_pii_tag(chosen, column.name))
         for column in stripe_columns(chosen.table)
-        if column.name not in chosen.excluded
+        if column.name not in chosen.target.excluded
     ]
     return {
         "dagster/table_name": f"{dataflow.database.stem}.{dataflow.name}.{chosen.target.name}",

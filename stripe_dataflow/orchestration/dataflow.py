@@ -33,7 +33,6 @@ class ChosenTable:
     table: Table
     target: Target
     purpose: str
-    excluded: tuple[str, ...]
     hashed: tuple[str, ...]
 
 
@@ -127,6 +126,6 @@ class Dataflow:
 
     def _chosen(self, choice: TableChoice) -> ChosenTable:
         table = TABLES[choice.table]
-        target = Target(self.name, choice.name or choice.table, table)
+        target = Target(self.name, choice.name or choice.table, table, excluded=tuple(choice.exclude))
         purpose = choice.purpose or self.attributes.purpose
-        return ChosenTable(table, target, purpose, tuple(choice.exclude), tuple(choice.hash))
+        return ChosenTable(table, target, purpose, tuple(choice.hash))

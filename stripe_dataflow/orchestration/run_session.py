@@ -150,7 +150,6 @@ class RunSession:
                 replace(chosen.target, comments=descriptions(chosen.table)),
                 self._uncommitted(chosen, wanted, root),
                 chosen.purpose == "privacy_metadata",
-                chosen.excluded,
                 chosen.hashed,
                 hash_key,
             )

@@ -19,13 +19,12 @@ class TablePlan:
         windows: The partitions to make equal to Stripe, oldest first; empty for a table without
             a `created` filter, which is read whole.
         metadata_only: No row lands, only what can be said of the columns.
-        excluded, hashed: Columns that land nowhere, or as hashes keyed with `hash_key`.
+        hashed: Columns that land as hashes keyed with `hash_key`.
     """
 
     target: Target
     windows: tuple[Window, ...] = ()
     metadata_only: bool = False
-    excluded: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()
     hash_key: bytes = field(default=b"", repr=False)
 

@@ -27,7 +27,7 @@ class Track:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        self.writer = RowWriter(plan.table, excluded=plan.excluded, hashed=plan.hashed, key=plan.hash_key)
+        self.writer = RowWriter(plan.table, excluded=plan.target.excluded, hashed=plan.hashed, key=plan.hash_key)
         self.feed.publish(self.plan.windows)
 
     def write(self, objects: list[Object], asked_at_us: int, parent_id: str | None = None) -> None:

@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
-import stamina
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, WarehouseError
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal
 
 # The oldest format that has all we use: analysts' other tools lag behind DuckDB's releases.
+# Most tables are small and have many columns: DuckDB's default of 256 KB makes the file twice as large.
+BLOCK_BYTES = 32_768
 STORAGE_VERSION = "v1.2.0"
 OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
@@ -83,15 +85,17 @@ def attached(
 def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only: bool, wait_s: float) -> None:
     database.parent.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     is_new = not database.exists()
-    mode = "read_only" if read_only else f"storage_version '{STORAGE_VERSION}'"
+    mode = "read_only"
+    if not read_only:
+        mode = f"storage_version '{STORAGE_VERSION}'"
+        if is_new:  # a file keeps the size it was made with
+            mode += f", block_size {BLOCK_BYTES}"
     statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"
-    for attempt in stamina.retry_context(
-        on=_is_held,
-        attempts=None if wait_s else 1,
-        timeout=wait_s or None,
-        wait_initial=0.05,
-        wait_max=1.0,
-        wait_jitter=0.2,
+    for attempt in Retrying(
+        retry=retry_if_exception(_is_held),
+        stop=stop_after_delay(wait_s),
+        wait=wait_random_exponential(multiplier=0.05, max=1.0),
+        reraise=True,
     ):
         with attempt:
             connection.execute(statement)
@@ -99,7 +103,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
         database.chmod(OWNER_ONLY)
 
 
-def _is_held(error: Exception) -> bool:
+def _is_held(error: BaseException) -> bool:
     """Tell whether another process, or another warehouse in this one, holds the file."""
     return isinstance(error, duckdb.ResourceInUseException) or (
         isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)

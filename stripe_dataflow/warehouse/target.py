@@ -58,6 +58,7 @@ class Target:
         schema: The dataflow's name, which is the DuckDB schema.
         name: The destination table; the catalog's name unless the user gave another.
         table: The Stripe table.
+        excluded: Stripe's columns that the user wants nowhere.
         comments: Column -> comment, written when the table or the column is made; the table's own
             comment stands under the empty name.
     """
@@ -65,12 +66,14 @@ class Target:
     schema: str
     name: str
     table: Table
+    excluded: tuple[str, ...] = ()
     comments: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def data_columns(self) -> tuple[Column, ...]:
         """Return the columns that come from Stripe, a child's `_parent_id` included."""
-        return stripe_columns(self.table) + ((PARENT_COLUMN,) if self.table.parents else ())
+        wanted = tuple(column for column in stripe_columns(self.table) if column.name not in self.excluded)
+        return wanted + ((PARENT_COLUMN,) if self.table.parents else ())
 
     @property
     def columns(self) -> tuple[Column, ...]:

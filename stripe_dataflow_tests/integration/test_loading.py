@@ -107,7 +107,8 @@ def test_each_partition_has_its_materialization_and_its_row_count(shop):
 
 def test_columns_carry_stripes_sentences_as_comments(shop):
     [(comment,)] = shop.query(
-        "select comment from duckdb_columns() where schema_name = 'Shop' and table_name = 'charges' and column_name = 'currency'"
+        "select comment from duckdb_columns() "
+        "where schema_name = 'Shop' and table_name = 'charges' and column_name = 'currency'"
     )
     assert comment.startswith("Three-letter [ISO currency code]")
 

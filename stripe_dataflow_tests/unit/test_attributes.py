@@ -31,18 +31,26 @@ REFUSED = [
         "table customers: unknown column 'emial' in exclude; did you mean 'email'?",
         id="a misspelt column",
     ),
-    pytest.param({"tables": [{"table": "customers", "exclude": ["id"]}]}, "rows are found by it", id="the key excluded"),
+    pytest.param(
+        {"tables": [{"table": "customers", "exclude": ["id"]}]}, "rows are found by it", id="the key excluded"
+    ),
     pytest.param({"tables": [{"table": "charges", "hash": ["amount"]}]}, "a hash is a text", id="a number hashed"),
-    pytest.param({"tables": [{"tabel": "charges"}]}, "unknown attribute 'tabel'; did you mean 'table'?", id="in a table"),
+    pytest.param(
+        {"tables": [{"tabel": "charges"}]}, "unknown attribute 'tabel'; did you mean 'table'?", id="in a table"
+    ),
     pytest.param({"start_date": "tomorrow"}, "must be a date such as 2024-01-31.", id="a start that is no date"),
     pytest.param({"start_date": "2999-01-01"}, "start_date 2999-01-01 lies in the future.", id="a start to come"),
     pytest.param({"partitions": "hourly"}, "input should be 'monthly', 'weekly' or 'daily'", id="unknown partitions"),
-    pytest.param({"purpose": "cdp"}, "input should be 'all', 'customer_360' or 'privacy_metadata'", id="unknown purpose"),
+    pytest.param(
+        {"purpose": "cdp"}, "input should be 'all', 'customer_360' or 'privacy_metadata'", id="unknown purpose"
+    ),
     pytest.param({"api_base": "ftp://x"}, "must be 'sandbox' or a URL", id="an address that is no URL"),
     pytest.param({"requests_per_second": 0}, "input should be greater than 0", id="a rate of zero"),
     pytest.param({"keep_loads": 0}, "input should be greater than or equal to 1", id="no load kept"),
-    pytest.param({"schedule": {"corn": "* * * * *"}}, "unknown attribute 'corn'; did you mean 'cron'?", id="in a schedule"),
-]  # fmt: skip
+    pytest.param(
+        {"schedule": {"corn": "* * * * *"}}, "unknown attribute 'corn'; did you mean 'cron'?", id="in a schedule"
+    ),
+]
 
 
 @pytest.mark.parametrize(("attributes", "sentence"), REFUSED)
