@@ -32,8 +32,8 @@ bench: .venv/dev ## Measure against the limits and a baseline; writes docs/bench
 	$(BIN)/python benchmarks/run.py
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build --extra dev -c requirements.lock -o requirements-dev.lock
 
 .venv/run: requirements.lock pyproject.toml | .venv
 	@echo "Installing what the lock file names (about a minute)"
