@@ -1,5 +1,10 @@
 """What the tests share: a simulated account, its server, and dataflows run by a real Dagster instance."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -97,3 +102,44 @@ def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     with open_ones, pytest.MonkeyPatch.context() as patch:
         patch.setenv(KEY_ENV, "sk_test_shop")
         yield make
+
+
+ROOT = Path(__file__).parents[1]
+
+
+class Project:
+    """A copy of the project with dataflows of one's own, and no key in the environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("stripe_dataflow", "workspace.yaml", "dagster.yaml", "pyproject.toml"):
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, folder / name)
+        shutil.rmtree(folder / "stripe_dataflow" / "defs")
+
+    def add(self, below: str, /, **attributes: object) -> None:
+        """Add a dataflow in a folder below `defs`; JSON is YAML."""
+        folder = self.folder / "stripe_dataflow" / "defs" / below
+        folder.mkdir(parents=True)
+        text = json.dumps({"type": "stripe_dataflow.StripeDataflow", "attributes": attributes})
+        (folder / "defs.yaml").write_text(text, encoding="utf-8")
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the virtual environment in the project's folder."""
+        env = self.environment(**environment)
+        command = [str(Path(sys.executable).with_name(arguments[0])), *arguments[1:]]
+        return subprocess.run(
+            command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return this process's environment without keys, with the project as Dagster's home."""
+        kept = {name: value for name, value in os.environ.items() if "STRIPE" not in name and "DAGSTER" not in name}
+        return kept | {"PYTHONPATH": str(self.folder), "DAGSTER_HOME": str(self.folder)} | more
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return a project of its own, with no dataflow yet."""
+    return Project(tmp_path)

@@ -1,56 +1,17 @@
 """The commands of the contract, in a project of one's own, as another process."""
 
-import json
-import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import duckdb
-import pytest
 
 from stripe_dataflow.sandbox import Account, Sandbox
 
-ROOT = Path(__file__).parents[2]
 LATEST = (
     "import dagster as dg; print(dg.MonthlyPartitionsDefinition('2025-01-01', end_offset=1).get_last_partition_key())"
 )
-
-
-class Project:
-    """A copy of the project with dataflows of one's own, and no key in the environment."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in ("stripe_dataflow", "workspace.yaml", "dagster.yaml", "pyproject.toml"):
-            source = ROOT / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, folder / name)
-        shutil.rmtree(folder / "stripe_dataflow" / "defs")
-
-    def add(self, below: str, /, **attributes: object) -> None:
-        """Add a dataflow in a folder below `defs`; JSON is YAML."""
-        folder = self.folder / "stripe_dataflow" / "defs" / below
-        folder.mkdir(parents=True)
-        text = json.dumps({"type": "stripe_dataflow.StripeDataflow", "attributes": attributes})
-        (folder / "defs.yaml").write_text(text, encoding="utf-8")
-
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the virtual environment in the project's folder."""
-        kept = {name: value for name, value in os.environ.items() if "STRIPE" not in name and "DAGSTER" not in name}
-        env = kept | {"PYTHONPATH": str(self.folder), "DAGSTER_HOME": str(self.folder)} | environment
-        command = [str(Path(sys.executable).with_name(arguments[0])), *arguments[1:]]
-        return subprocess.run(
-            command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300, check=False
-        )
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
 
 
 def test_definitions_load_with_no_key_no_network_and_no_database(project):
@@ -76,7 +37,8 @@ def test_a_partition_a_range_and_the_job_land_a_dataflow_of_ones_own(project):
     with Sandbox(account) as sandbox:
         project.add(
             "shop", name="Shop", api_base=sandbox.url, api_key_env="SHOP_KEY", database="own.duckdb",
-            start_date="2025-01-01", tables=["customers", "charges", {"table": "refunds", "name": "money_back"}, "quotes"],
+            start_date="2025-01-01",
+            tables=["customers", "charges", {"table": "refunds", "name": "money_back"}, "quotes"],
         )  # fmt: skip
         last = project.run("python", "-c", LATEST).stdout.strip()
         command = ("dagster", "asset", "materialize", "-m", "stripe_dataflow.definitions", "--select", "group:Shop")
@@ -111,7 +73,7 @@ def epoch(partition: str) -> int:
     return row[0]
 
 
-def ids(project: Project, table: str) -> list[str]:
+def ids(project, table: str) -> list[str]:
     with duckdb.connect(str(project.folder / "own.duckdb"), read_only=True) as connection:
         return [
             i
