@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -62,6 +63,15 @@ class Shop:
                 connection.execute(f"use {self.attributes['name']}")
             return connection.execute(sql).fetchall()
 
+    def failures(self, result: Any) -> dict[str, str]:
+        """Return table -> the sentence its step failed with."""
+        return {
+            event.step_key.partition("__")[2]: event.step_failure_data.user_failure_data.description
+            if event.step_failure_data.user_failure_data
+            else event.step_failure_data.error.to_string()
+            for event in result.get_step_failure_events()
+        }
+
     def keys(self, table: str) -> list[tuple[str, ...]]:
         """Return the keys of a table's live rows, sorted."""
         columns = ", ".join(
@@ -87,9 +97,13 @@ def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     """Return a maker of shops; each has its own account, server, instance and database."""
     open_ones = ExitStack()
 
-    def make(*, customers: int = 20, seed: int = 1, **attributes: Any) -> Shop:
+    def make(
+        *, customers: int = 20, seed: int = 1, event_version: str | None = None, days_ago: float = 0, **attributes: Any
+    ) -> Shop:
         folder = tmp_path_factory.mktemp("shop")
-        account, faults = Account(customers=customers, seed=seed), Faults()
+        # An account whose clock moves must stay behind the real one, as Stripe's does.
+        now = int(time.time() - days_ago * 86_400) if days_ago else None
+        account, faults = Account(customers, seed, now, event_version=event_version), Faults()
         sandbox = open_ones.enter_context(Sandbox(account, faults=faults))
         instance = open_ones.enter_context(dg.DagsterInstance.ephemeral(str(folder)))
         database = folder / "shop_data.duckdb"

@@ -15,11 +15,18 @@ class Parent:
     """One parent of a table whose list needs a parent's id.
 
     `param` is the placeholder in the path, or the query parameter where the path has none;
-    `table` is the catalog table whose ids fill it.
+    `table` is the catalog table whose ids fill it; `field` is the child's field that holds the id,
+    where it is named otherwise.
     """
 
     param: str
     table: str
+    field: str = ""
+
+    @property
+    def id_field(self) -> str:
+        """Return the child's field that holds the parent's id, if it has one."""
+        return self.field or self.param
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +50,12 @@ class Table:
         snapshot: One object at the path, not a list.
         key: Columns that tell rows apart.
         events: Prefixes of the event types that tell of these objects' changes.
+        event_objects: What an event's payload is, where it is not the object itself.
         deleted_events: Event types after which the object is gone (a canceled subscription is not).
         deletable: Objects can disappear from the list, so absence from a complete list means deleted.
         look_back_days: Days before the cursor to list again, where changes come without an event.
-        keep_current: How a later run finds what changed.
+        keep_current: How a later run finds what changed: by `events` (and `look_back_days`), by
+            `look_back` alone, by the whole `list`, or, for children, along with changed `parents`.
         pii: Columns that can hold a person's data.
         secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it.
         payload: Field that holds a whole object of any kind, whose own table names its secrets.
@@ -69,6 +78,7 @@ class Table:
     snapshot: bool = False
     key: tuple[str, ...] = ("id",)
     events: tuple[str, ...] = ()
+    event_objects: tuple[str, ...] = ()
     deleted_events: tuple[str, ...] = ()
     deletable: bool = False
     look_back_days: int = 0

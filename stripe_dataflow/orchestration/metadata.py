@@ -51,6 +51,7 @@ def _load_metadata(loaded: Loaded) -> dict[str, Any]:
     counts = loaded.counts
     return {
         "load id": loaded.load_id,
+        "how it was read": loaded.how,
         "rows read": counts.read,
         "rows inserted": counts.inserted,
         "rows updated": counts.updated,

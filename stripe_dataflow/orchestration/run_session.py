@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 
-from stripe_dataflow.catalog.descriptions import descriptions
 from stripe_dataflow.errors import ConfigError, DataflowError
-from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
-from stripe_dataflow.orchestration.partitions import keys_of_run, partitions_of, windows_by_key
-from stripe_dataflow.stripe_api import Connection, Window
-from stripe_dataflow.sync import Loaded, Plan, RunOfLoad, Session, TablePlan
+from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
+from stripe_dataflow.stripe_api import Connection
+from stripe_dataflow.sync import Loaded, RunOfLoad, Session, newest_event
 from stripe_dataflow.warehouse import (
     Counts,
     DataflowRow,
@@ -27,7 +25,6 @@ from stripe_dataflow.warehouse import (
     TableRow,
     Target,
     Warehouse,
-    committed_partitions,
     end_run,
     register_dataflow,
     start_run,
@@ -51,11 +48,11 @@ def step_priority(dataflow: Dataflow, table: str) -> int:
 
 @dataclass(slots=True)
 class _Open:
-    """What a run holds open; `windows` are its partitions by key."""
+    """What a run holds open, and what it is for."""
 
     warehouse: Warehouse
     session: Session
-    windows: dict[str, Window]
+    asked: Asked
 
 
 @dataclass(slots=True)
@@ -97,7 +94,7 @@ class RunSession:
     def facts(self, target: Target) -> TableFacts:
         """Return what a table holds now; only after it was loaded."""
         assert self._opened, "nothing was loaded"  # noqa: S101 a bug of ours
-        windows = self._opened.windows if target.table.created_filter else {}
+        windows = self._opened.asked.windows if target.table.created_filter else {}
         columns = [column.name for column in target.data_columns]
         spans = {key: (window.gte, window.lt) for key, window in windows.items()}
         with self._opened.warehouse.reading() as connection:
@@ -132,39 +129,14 @@ class RunSession:
         with self._warehouse.transaction() as connection:
             register_dataflow(connection, self._row())
             load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
-        plan, wanted, run = self._plan(load_id)
-        session = Session(self._connection(), plan, warehouse=self._warehouse, run=run, folder=self._lines())
-        return _Open(self._warehouse, self._stack.enter_context(session), wanted)
-
-    def _plan(self, load_id: int) -> tuple[Plan, dict[str, Window], RunOfLoad]:
-        """Return what to load: each table's partitions of this run, without those it committed before."""
-        now = int(time.time()) + 1
-        windows = windows_by_key(partitions_of(self.dataflow.attributes), now)
-        span = Window(min(window.gte for window in windows.values()), now)
-        wanted = {key: windows[key] for key in keys_of_run(self.run.tags, list(windows)) if key in windows}
-        root = self.run.root_run_id or self.run.run_id
-        run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, "list", until=now)
-        hash_key = self.dataflow.hash_key()
-        tables = [
-            TablePlan(
-                replace(chosen.target, comments=descriptions(chosen.table)),
-                self._uncommitted(chosen, wanted, root),
-                chosen.purpose == "privacy_metadata",
-                chosen.hashed,
-                hash_key,
-            )
-            for chosen in self.dataflow.tables.values()
-        ]
-        return Plan(span, tuple(tables)), wanted, run
-
-    def _uncommitted(self, chosen: ChosenTable, wanted: dict[str, Window], root: str) -> tuple[Window, ...]:
-        if not chosen.table.created_filter:
-            return ()
-        if not self.run.parent_run_id or self._warehouse is None:
-            return tuple(wanted.values())
+        stripe, asked = self._connection(), asked_of(self.dataflow, self.run.tags)
+        planner = Planner(self.dataflow, self.run, self.mode, newest_event(stripe) if asked.everything else None)
         with self._warehouse.reading() as connection:
-            done = committed_partitions(connection, self.dataflow.name, chosen.table.name, root_run_id=root)
-        return tuple(window for window in wanted.values() if (window.gte, window.lt) not in done)
+            plan = planner.plan(connection, asked)
+        root = self.run.root_run_id or self.run.run_id
+        run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id)
+        session = Session(stripe, plan, warehouse=self._warehouse, run=run, folder=self._lines())
+        return _Open(self._warehouse, self._stack.enter_context(session), asked)
 
     def _connection(self) -> Connection:
         """Return how to reach the account, with the sandbox started where that is the account."""

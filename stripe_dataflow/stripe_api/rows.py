@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -63,6 +64,12 @@ class RowWriter:
         row["_fetched_at"] = asked_at_us
         if parent_id is not None:
             row["_parent_id"] = parent_id
+        return orjson.dumps(row, option=_LINE)
+
+    @staticmethod
+    def tombstone(object_id: str) -> bytes:
+        """Return the line that says an object is gone, as of now."""
+        row = {"id": object_id, "_deleted": True, "_fetched_at": time.time_ns() // 1000}
         return orjson.dumps(row, option=_LINE)
 
     def _hash(self, value: Any) -> str | None:

@@ -1,8 +1,10 @@
 """Plan, extract, stage, merge: one table or many. Knows no Dagster."""
 
+from stripe_dataflow.sync.cursor import Cursor
+from stripe_dataflow.sync.events import newest_event
 from stripe_dataflow.sync.merging import Loaded, RunOfLoad
 from stripe_dataflow.sync.plan import Plan, TablePlan
 from stripe_dataflow.sync.progress import Progress, listener
 from stripe_dataflow.sync.session import Session
 
-__all__ = ["Loaded", "Plan", "Progress", "RunOfLoad", "Session", "TablePlan", "listener"]
+__all__ = ["Cursor", "Loaded", "Plan", "Progress", "RunOfLoad", "Session", "TablePlan", "listener", "newest_event"]

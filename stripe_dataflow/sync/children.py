@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stripe_dataflow.catalog import TABLES, Table
-from stripe_dataflow.errors import StripeError
+from stripe_dataflow.errors import RequestRefused, StripeError
 from stripe_dataflow.stripe_api import Ask, Object, Reader, Transport, Window, list_pages
 from stripe_dataflow.sync.track import Track
 
@@ -32,7 +33,7 @@ class ChildReader:
 
     def __init__(self, transport: Transport, span: Window, track: Track) -> None:
         self.table: Table = track.plan.table
-        self._track = track
+        self.track = track
         self._span = span
         self._reader = Reader(transport, track.traffic)
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue(_QUEUE)
@@ -44,14 +45,14 @@ class ChildReader:
 
         An embedded list that was asked for only for the children's sake leaves the parent's object.
         """
-        if self._track.feed.done:
+        if self.track.feed.done:
             return
-        await self._track.feed.room()
+        await self.track.feed.room()
         try:
             for parent in parents:
                 await self._accept(parent, asked_at_us)
         except StripeError as error:  # of the outer parents' list; the parents' own table goes on
-            self._track.feed.finish(error)
+            self.track.feed.finish(error)
 
     async def _accept(self, parent: Object, asked_at_us: int) -> None:
         field = self.table.embedded
@@ -62,18 +63,32 @@ class ChildReader:
             for job in await self._jobs_of(str(parent["id"])):
                 await self._queue(job)
 
+    async def ask_again(self, parent_ids: Iterable[str]) -> None:
+        """Queue the lists of some parents, of which only the ids are known."""
+        try:
+            for parent_id in sorted(parent_ids):
+                for job in await self._jobs_of(parent_id):
+                    await self._queue(job)
+        except StripeError as error:  # of the outer parents' list
+            self.track.feed.finish(error)
+
+    def parents_gone(self, parent_ids: Iterable[str]) -> None:
+        """Note parents that no longer exist, and so have no children."""
+        self.track.parents.update(parent_ids)
+
     async def finish(self) -> None:
         """Read what is queued to its end, and finish the feed."""
         for _ in self._workers:
             await self._jobs.put(None)
         await asyncio.gather(*self._workers)
-        self._track.fraction = 1.0
-        self._track.feed.finish()
+        self.track.fraction = 1.0
+        self.track.feed.finish()
 
     async def _take_embedded(self, parent_id: str, embedded: dict[str, Any], asked_at_us: int) -> None:
+        self.track.parents.add(parent_id)
         objects = [dict(item) for item in embedded["data"]]
         last = str(objects[-1]["id"]) if objects else ""
-        self._track.write(objects, asked_at_us, parent_id)
+        self.track.write(objects, asked_at_us, parent_id)
         if embedded.get("has_more") and last:
             url = urlsplit(str(embedded.get("url", "")))
             await self._queue(_Job(parent_id, url.path, dict(parse_qsl(url.query)), after=last))
@@ -101,8 +116,8 @@ class ChildReader:
         if self.table.per_parent_window:
             query["start_time"] = self._span.gte // _DAY_S * _DAY_S
             query["end_time"] = -(-self._span.lt // _DAY_S) * _DAY_S
-        windows = self._track.plan.windows
-        if windows and self.table.created_filter:
+        windows = self.track.plan.windows
+        if windows and self.table.created_filter and not self.track.plan.changes_only:
             query |= {"created[gte]": windows[0].gte, "created[lt]": windows[-1].lt}
         return query
 
@@ -123,15 +138,20 @@ class ChildReader:
     async def _work(self) -> None:
         """Read queued lists; after a failure only take them off the queue, so that no parent waits."""
         while (job := await self._jobs.get()) is not None:
-            if self._track.feed.done:
+            if self.track.feed.done:
                 continue
+            self.track.parents.add(job.parent_id)
             try:
                 await self._read(job)
+            except RequestRefused as refused:
+                # A parent that was deleted a moment ago has no children any more.
+                if refused.request.code != "resource_missing":
+                    self.track.feed.finish(refused)
             except Exception as error:  # noqa: BLE001 told to the table's step, which raises it
-                self._track.feed.finish(error)
+                self.track.feed.finish(error)
 
     async def _read(self, job: _Job) -> None:
         ask = Ask(self.table.right, self.table.path, job.path, job.query)
         async for page in list_pages(self._reader, ask, after=job.after, paged=self.table.paged):
-            await self._track.feed.room()
-            self._track.write(page.body["data"], page.asked_at_us, job.parent_id)
+            await self.track.feed.room()
+            self.track.write(page.body["data"], page.asked_at_us, job.parent_id)

@@ -28,17 +28,12 @@ _MERGE_EVERY_S = 5.0  # while a table is still read; each merge is a transaction
 
 @dataclass(frozen=True, slots=True)
 class RunOfLoad:
-    """Whose rows they are: the dataflow, the run and the first run it re-executes, the load's id.
-
-    `mode` names how the tables are read (`list`), `until` the upper bound of `created`, Unix seconds.
-    """
+    """Whose rows they are: the dataflow, the run and the first run it re-executes, the load's id."""
 
     dataflow: str
     run_id: str
     root_run_id: str
     load_id: int
-    mode: str
-    until: int
 
 
 @dataclass(slots=True)
@@ -66,6 +61,7 @@ class Loaded:
     bytes: int
     seconds: float
     unknown_fields: Sequence[str]
+    how: str
 
 
 class Merger:
@@ -98,15 +94,32 @@ class Merger:
         if loading.plan.metadata_only:
             self._describe(loading, track, batch)
             return
+        if loading.plan.changes_only:
+            self._take_changes(loading, track, batch)
+            return
         complete = self._complete(loading, batch.remaining)
         due = batch.done or time.monotonic() - loading.merged_at > _MERGE_EVERY_S
         if batch.done and not batch.error and not loading.plan.table.created_filter:
-            self._merge(loading, track, None)
+            self._merge(loading, track, [Scope.whole(started=track.started_us)])
         elif complete and due:
-            for window in union(complete):
-                self._merge(loading, track, window)
+            scopes = [Scope.window(w.gte, w.lt, started=track.started_us) for w in union(complete)]
+            self._merge(loading, track, scopes, complete=complete)
         if batch.error:
             raise batch.error
+        loading.done = batch.done
+
+    def _take_changes(self, loading: Loading, track: Track, batch: Batch) -> None:
+        """Once all is read, merge the changes of the run whole."""
+        if batch.error:
+            raise batch.error
+        if batch.done:
+            started = track.started_us
+            scopes = [Scope.window(w.gte, w.lt, started=started) for w in track.windows]
+            if track.plan.table.parents:
+                rest = Scope.parents(track.parents, started=started)
+            else:
+                rest = Scope.changes(outside=[(w.gte, w.lt) for w in track.windows])
+            self._merge(loading, track, [*scopes, rest])
         loading.done = batch.done
 
     def _describe(self, loading: Loading, track: Track, batch: Batch) -> None:
@@ -117,7 +130,7 @@ class Merger:
             target, run = loading.plan.target, self._run
             with self._warehouse.transaction() as connection:
                 loading.counts = profile(connection, target, load_id=run.load_id)
-                stats = self._stats(loading, track, counts=loading.counts, window=None, cursor_before=None)
+                stats = self._stats(loading, track, counts=loading.counts, windows=(), cursor_before=None)
                 record_load(connection, target, run.load_id, stats=stats)
             self._warehouse.discard(target)
         loading.done = batch.done
@@ -132,7 +145,7 @@ class Merger:
         unknown = sorted(track.writer.unknown_fields)
         return Loaded(
             loading.plan, self._run.load_id, loading.counts, traffic.requests, traffic.retries, traffic.bytes,
-            seconds, unknown,
+            seconds, unknown, track.how,
         )  # fmt: skip
 
     @staticmethod
@@ -145,26 +158,26 @@ class Merger:
             and not any(rest.gte < window.lt and window.gte < rest.lt for rest in remaining)
         ]
 
-    def _merge(self, loading: Loading, track: Track, window: Window | None) -> None:
+    def _merge(
+        self, loading: Loading, track: Track, scopes: Sequence[Scope], *, complete: Sequence[Window] = ()
+    ) -> None:
         """Move rows, history, cursor and load record in one transaction."""
-        plan, run = loading.plan, self._run
-        target = plan.target
-        within = [w for w in plan.windows if window and window.gte <= w.gte and w.lt <= window.lt]
-        started = track.started_us
-        scope = Scope.window(window.gte, window.lt, started=started) if window else Scope.whole(started=started)
+        plan, run, target = loading.plan, self._run, loading.plan.target
+        whole = len(loading.merged) + len(complete) == len(plan.windows) or plan.changes_only
         with self._warehouse.transaction() as connection:
-            counts = self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope)
+            merged = [self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope) for scope in scopes]
+            counts = sum(merged, start=Counts())
             before = get_cursor(connection, run.dataflow, plan.table.name)
-            if window is None or window.lt == run.until:
-                set_cursor(connection, run.dataflow, plan.table.name, cursor=str(run.until))
-            stats = self._stats(loading, track, counts=counts, window=window, cursor_before=before)
+            if plan.cursor and whole:
+                set_cursor(connection, run.dataflow, plan.table.name, cursor=plan.cursor)
+            stats = self._stats(loading, track, counts=counts, windows=complete, cursor_before=before)
             record_load(connection, target, run.load_id, stats=stats)
-            rows = window_rows(connection, target, [(w.gte, w.lt) for w in within])
+            rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
             for span, count in rows.items():
                 record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
         loading.counts += counts
         loading.merged_at = time.monotonic()
-        loading.merged += within
+        loading.merged += complete
 
     def _stats(
         self,
@@ -172,7 +185,7 @@ class Merger:
         track: Track,
         *,
         counts: Counts,
-        window: Window | None,
+        windows: Sequence[Window],
         cursor_before: str | None,
     ) -> LoadStats:
         """Return what this merge adds to the load's record: traffic and time since the last one."""
@@ -181,9 +194,9 @@ class Merger:
         before, loading.recorded = loading.recorded, total
         seconds, loading.recorded_at = now - loading.recorded_at, now
         return LoadStats(
-            mode=self._run.mode,
+            mode="changes" if loading.plan.changes_only else "list",
             counts=counts,
-            window=(window.gte, window.lt) if window else None,
+            window=(windows[0].gte, windows[-1].lt) if windows else None,
             requests=total.requests - before.requests,
             retries=total.retries - before.retries,
             bytes=total.bytes - before.bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stripe_dataflow.catalog import TABLES, Table
@@ -18,12 +18,20 @@ class TablePlan:
         target: Where it lands.
         windows: The partitions to make equal to Stripe, oldest first; empty for a table without
             a `created` filter, which is read whole.
+        changes_only: Only what changed since the cursor is read, whatever partition it lies in.
+        since: The cursor: when the newest event known to the last load happened, Unix seconds.
+        rows_by_day: Day of `created` since 1970 -> rows the table has, to weigh a list against ids.
+        cursor: What to write as the table's cursor once it is loaded; empty to leave it.
         metadata_only: No row lands, only what can be said of the columns.
         hashed: Columns that land as hashes keyed with `hash_key`.
     """
 
     target: Target
     windows: tuple[Window, ...] = ()
+    changes_only: bool = False
+    since: int = 0
+    rows_by_day: Mapping[int, int] = field(default_factory=dict, repr=False)
+    cursor: str = ""
     metadata_only: bool = False
     hashed: tuple[str, ...] = ()
     hash_key: bytes = field(default=b"", repr=False)

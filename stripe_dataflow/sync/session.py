@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from stripe_dataflow.stripe_api import Connection, Transport
+from stripe_dataflow.sync.changes import ChangeReader
 from stripe_dataflow.sync.extraction import Extraction
 from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
 from stripe_dataflow.sync.merging import Loaded, Merger, RunOfLoad
@@ -112,8 +113,14 @@ class Session:
                 self._merger.stage(track)
 
     async def _extract(self, running: _Loop, plans: Sequence[TablePlan]) -> None:
-        extraction = Extraction(running.transport, self._plan.span, self._tracks)
-        await asyncio.gather(*(extraction.read(reading) for reading in readings(self._plan.span, plans)))
+        span = self._plan.span
+        extraction = Extraction(running.transport, span, self._tracks)
+        listing = [plan for plan in plans if not plan.changes_only]
+        changing = [plan for plan in plans if plan.changes_only]
+        jobs = [extraction.read(reading) for reading in readings(span, listing)]
+        if changing:
+            jobs.append(ChangeReader(running.transport, span, self._tracks).read(changing))
+        await asyncio.gather(*jobs)
 
 
 def _start(connection: Connection) -> _Loop:

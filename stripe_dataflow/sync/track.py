@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stripe_dataflow.stripe_api import Object, RowWriter, Traffic
+from stripe_dataflow.stripe_api import Object, RowWriter, Traffic, Window
 from stripe_dataflow.sync.feed import Feed
 from stripe_dataflow.sync.plan import TablePlan
 
@@ -15,13 +16,17 @@ class Track:
     """One table while it is read.
 
     `fraction` is the share of the time span that was read, 0 to 1; None where no one can tell.
-    `started_us` is when reading began, microseconds since 1970.
+    Of a table whose changes alone are read, `windows` were listed whole; of a child, the lists of
+    `parents` were. `how` says in words how it was read. `started_us` is when reading began, microseconds since 1970.
     """
 
     plan: TablePlan
     feed: Feed
     traffic: Traffic = field(default_factory=Traffic)
     fraction: float | None = None
+    how: str = "listed whole"
+    windows: list[Window] = field(default_factory=list)
+    parents: set[str] = field(default_factory=set)
     started_us: int = field(default_factory=lambda: time.time_ns() // 1000)
     writer: RowWriter = field(init=False)
 
@@ -33,10 +38,14 @@ class Track:
     def write(self, objects: list[Object], asked_at_us: int, parent_id: str | None = None) -> None:
         """Write the objects that lie in the plan's windows."""
         table, windows = self.plan.table, self.plan.windows
-        if table.created_filter:
+        if table.created_filter and not self.plan.changes_only:
             if not windows:
                 return
             low, high = windows[0].gte, windows[-1].lt
             objects = [item for item in objects if low <= item[table.created] < high]
         line = self.writer.line
         self.feed.write([line(item, asked_at_us=asked_at_us, parent_id=parent_id) for item in objects])
+
+    def write_tombstones(self, ids: Iterable[str]) -> None:
+        """Write that some objects are gone."""
+        self.feed.write([self.writer.tombstone(object_id) for object_id in ids])

@@ -9,7 +9,7 @@ from stripe_dataflow.warehouse.dataflows import (
     list_tables,
     register_dataflow,
 )
-from stripe_dataflow.warehouse.facts import TableFacts, landed_rows, table_facts, window_rows
+from stripe_dataflow.warehouse.facts import TableFacts, landed_rows, rows_by_day, table_facts, window_rows
 from stripe_dataflow.warehouse.loads import (
     LoadRow,
     LoadStats,
@@ -64,6 +64,7 @@ __all__ = [
     "remove_dataflow",
     "resolve_target",
     "restore",
+    "rows_by_day",
     "set_cursor",
     "start_run",
     "table_facts",

@@ -75,6 +75,18 @@ def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     return row[0] if row else 0
 
 
+def rows_by_day(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[int, int]:
+    """Return day of `created` (days since 1970, UTC) -> live rows; nothing for a table that was never made."""
+    try:
+        found = connection.execute(
+            f"select epoch({quote(target.table.created)})::bigint // 86400, count(*) from {target.current} "
+            "where _deleted_at is null group by 1"
+        ).fetchall()
+    except duckdb.CatalogException:
+        return {}
+    return dict(found)
+
+
 def landed_rows(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[str, tuple[int, int]]:
     """Return catalog table -> (live rows, bytes read of Stripe in all loads), for the tables ever loaded."""
     loads = connection.execute(

@@ -20,6 +20,7 @@ class Scope:
             which concludes nothing from absence.
         gte, lt: The window, half open, Unix seconds.
         ids: The parents.
+        outside: Windows whose staged rows are not among the `changes`, as they are merged by themselves.
         started: When reading began, microseconds since 1970: rows loaded later are not concluded
             to be gone. Without it the earliest staged answer counts, and with nothing staged, now.
     """
@@ -28,6 +29,7 @@ class Scope:
     gte: int = 0
     lt: int = 0
     ids: tuple[str, ...] = ()
+    outside: tuple[tuple[int, int], ...] = ()
     started: int | None = None
 
     @classmethod
@@ -46,9 +48,9 @@ class Scope:
         return cls("parents", ids=tuple(ids), started=started)
 
     @classmethod
-    def changes(cls) -> Self:
-        """Return the scope of single upserts and tombstones."""
-        return cls("changes")
+    def changes(cls, *, outside: Iterable[tuple[int, int]] = ()) -> Self:
+        """Return the scope of single upserts and tombstones, but for objects created in some windows."""
+        return cls("changes", outside=tuple(outside))
 
     @property
     def complete(self) -> bool:
@@ -63,6 +65,12 @@ class Scope:
             return f"{created} >= {bound} and {created} < {bound}", [self.gte, self.lt]
         if self.kind == "parents":
             return '"_parent_id" in (select unnest(?::varchar[]))', [list(self.ids)]
+        if self.outside:
+            created = quote(target.table.created)
+            bound = "make_timestamptz(?::bigint * 1000000)"
+            inside = " or ".join(f"({created} >= {bound} and {created} < {bound})" for _ in self.outside)
+            # A tombstone has no creation time, so it lies in no window.
+            return f"not coalesce({inside}, false)", [second for window in self.outside for second in window]
         return "true", []
 
 

@@ -160,6 +160,9 @@ class Warehouse:
     def _drop_merged(self, target: Target, scope: Scope, last: int) -> None:
         condition, values = scope.condition(target)
         with self._staging, self._connection.cursor() as connection:
+            # Of several scopes in one transaction, an earlier one may have dropped the last row already.
+            if not staging.is_staged(connection, target):
+                return
             connection.execute(f"delete from {target.staged} where rowid <= ? and ({condition})", [last, *values])
             if not connection.execute(f"select 1 from {target.staged} limit 1").fetchone():
                 connection.execute(f"drop table {target.staged}")

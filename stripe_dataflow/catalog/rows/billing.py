@@ -23,7 +23,7 @@ ROWS = (
         tier="optional",
         parents=(Parent("product", "products"),),
         deletable=True,
-        keep_current="parents",
+        keep_current="list",
     ),
     Table(
         name="prices",
@@ -259,7 +259,7 @@ ROWS = (
         key=("meter", "_parent_id", "start_time"),
         params=(("value_grouping_window", "day"),),
         deletable=True,
-        keep_current="parents",
+        keep_current="list",
         size="XL",
     ),
     Table(
@@ -282,7 +282,7 @@ ROWS = (
         parents=(Parent("customer", "customers"),),
         events=("billing.credit_balance_transaction",),
         deletable=True,
-        keep_current="parents",
+        keep_current="list",
         size="M",
     ),
 )

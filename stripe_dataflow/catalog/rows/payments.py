@@ -36,6 +36,7 @@ ROWS = (
         description="Cards, bank accounts and wallets that can be charged",
         events=("payment_method",),
         deletable=True,
+        keep_current="events",
         pii=("acss_debit", "au_becs_debit", "bacs_debit", "billing_details", "bizum", "blik", "card", "card_present", "cashapp", "interac_present", "klarna", "kr_card", "link", "naver_pay", "nz_bank_account", "paypal", "payto", "pix", "sepa_debit", "us_bank_account", "metadata"),
         size="XL",
     ),

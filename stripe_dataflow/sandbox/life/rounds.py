@@ -151,12 +151,13 @@ def _postpone(state: State, customer: dict[str, Any], _method: dict[str, Any]) -
 
 
 def _of_subscriptions(state: State, customer: dict[str, Any], _method: dict[str, Any]) -> None:
-    """Plan one subscription's change, remove an item of another without an event."""
+    """Plan one subscription's change, remove an item of another, of which only the subscription's event tells."""
     for _, subscription in list(state.shelves["subscriptions"].where("customer", customer["id"])):
         subscriptions.schedule(state, subscription)
         held = subscriptions.items(state, subscription)
         if len(held) > 1:
             state.remove("subscription_items", held[-1]["id"])
+            state.emit("customer.subscription.updated", "subscriptions", subscription)
 
 
 def _stop(state: State, customer: dict[str, Any], _method: dict[str, Any]) -> None:

@@ -1,0 +1,189 @@
+"""The cheap way to be current: what the event feed says changed, and what is new since the cursor.
+
+A changed object is asked for by its id; where many of one day changed, the day is listed again if
+that takes fewer requests. Children are read along with their changed parents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stripe_dataflow import errors
+from stripe_dataflow.catalog import TABLES, Table
+from stripe_dataflow.stripe_api import Ask, Object, Reader, Traffic, Transport, Window, Windows, read_windows, union
+from stripe_dataflow.stripe_api.windows import PAGE
+from stripe_dataflow.sync.children import ChildReader
+from stripe_dataflow.sync.events import OVERLAP_S, Change, EventRouter, read_events
+from stripe_dataflow.sync.plan import TablePlan
+from stripe_dataflow.sync.track import Track
+
+_DAY_S = 86_400
+_WORKERS = 8
+
+
+@dataclass(slots=True)
+class _Root:
+    """One top-level table to bring up to date, for its own sake, its children's, or both."""
+
+    table: Table
+    own: Track | None
+    children: list[ChildReader]
+    traffic: Traffic
+    since: int
+    rows_by_day: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def tracks(self) -> list[Track]:
+        """Return every track this table's changes go to."""
+        return [*([self.own] if self.own else []), *(child.track for child in self.children)]
+
+
+class ChangeReader:
+    """Brings the tables of a run up to date that have a cursor; lives in one event loop."""
+
+    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track]) -> None:
+        self._transport = transport
+        self._span = span
+        self._tracks = tracks
+
+    async def read(self, plans: Sequence[TablePlan]) -> None:
+        """Read what changed of some tables; a failure is told to the tables it concerns, not raised."""
+        roots = self._roots(plans)
+        tables = [root.table for root in roots] + [plan.table for plan in plans if plan.table.parents]
+        router = EventRouter(tables)
+        try:
+            if any(table.events for table in tables):
+                reader = Reader(self._transport, roots[0].traffic)
+                await read_events(reader, router, since=min(plan.since for plan in plans))
+        except Exception as error:  # noqa: BLE001 told to each table's step, which raises it
+            self._fail([track for root in roots for track in root.tracks], error)
+            return
+        await asyncio.gather(*(self._read_root(root, router) for root in roots))
+
+    def _roots(self, plans: Sequence[TablePlan]) -> list[_Root]:
+        """Return each top-level table once, whether it is wanted itself or leads to a wanted child."""
+        names = dict.fromkeys(plan.table.parent or plan.table.name for plan in plans)
+        found = []
+        for name in names:
+            own = next((self._tracks[p.table.name] for p in plans if p.table.name == name), None)
+            below = [self._tracks[p.table.name] for p in plans if p.table.parent == name]
+            children = [ChildReader(self._transport, self._span, track) for track in below]
+            first = own or below[0]
+            since = min(track.plan.since for track in (*([own] if own else []), *below))
+            found.append(_Root(TABLES[name], own, children, first.traffic, since, first.plan.rows_by_day))
+        return found
+
+    async def _read_root(self, root: _Root, router: EventRouter) -> None:
+        changed = router.changed[root.table.name].objects
+        windows, ids, gone = _choose(root, changed, self._span)
+        try:
+            if root.own:
+                root.own.windows = windows
+                root.own.how = (
+                    f"changes since the cursor: {len(changed)} objects, {len(gone)} of them gone; "
+                    f"{len(ids)} asked for by id, {len(windows)} windows listed again"
+                )
+                root.own.write_tombstones(gone)
+            for child in root.children:
+                child.track.how = "along with its parents that changed"
+                child.parents_gone(gone)
+                await child.ask_again(router.changed[child.table.name].parents - set(gone))
+            await self._read_windows(root, windows)
+            await self._read_objects(root, ids)
+        except Exception as error:  # noqa: BLE001 told to each table's step, which raises it
+            self._fail(root.tracks, error)
+        for child in root.children:
+            await child.finish()
+        if root.own:
+            root.own.feed.finish()
+
+    async def _read_windows(self, root: _Root, windows: list[Window]) -> None:
+        """List the windows again, children along with their parents."""
+        if not windows:
+            return
+        table, left = root.table, Windows(windows)
+        query = {**dict(table.params), **_expand(root.children, "data.")}
+        ask = Ask(table.right, table.path, table.path, query)
+
+        async def deliver(objects: list[Object], asked_at_us: int) -> None:
+            await _deliver(root, objects, asked_at_us)
+
+        reader = Reader(self._transport, root.traffic)
+        await read_windows(reader, ask, left, created=table.created, deliver=deliver)
+
+    async def _read_objects(self, root: _Root, ids: list[str]) -> None:
+        """Ask for changed objects one by one, several at once."""
+        waiting = iter(ids)
+
+        async def work() -> None:
+            for object_id in waiting:
+                await self._read_object(root, object_id)
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(_WORKERS, len(ids))):
+                workers.create_task(work())
+
+    async def _read_object(self, root: _Root, object_id: str) -> None:
+        table = root.table
+        path = table.path if table.snapshot else f"{table.path}/{object_id}"
+        ask = Ask(table.right, f"{table.path}/{{id}}", path, _expand(root.children, ""), is_list=False)
+        try:
+            answer = await Reader(self._transport, root.traffic).get(ask)
+        except errors.RequestRefused as refused:
+            if refused.request.code != "resource_missing":
+                raise
+            answer = None
+        if answer is None or answer.body.get("deleted") is True:
+            if root.own:
+                root.own.write_tombstones([object_id])
+            for child in root.children:
+                child.parents_gone([object_id])
+        else:
+            await _deliver(root, [answer.body], answer.asked_at_us)
+
+    @staticmethod
+    def _fail(tracks: Iterable[Track], error: Exception) -> None:
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        for track in tracks:
+            track.feed.finish(error)
+
+
+async def _deliver(root: _Root, objects: list[Object], asked_at_us: int) -> None:
+    for child in root.children:
+        await child.accept(objects, asked_at_us)
+    if root.own:
+        await root.own.feed.room()
+        root.own.write(objects, asked_at_us)
+
+
+def _expand(children: Iterable[ChildReader], prefix: str) -> dict[str, list[str]]:
+    """Return the query that makes children's lists come along with their parents."""
+    fields = sorted({child.table.embedded for child in children if child.table.expanded})
+    return {"expand[]": [f"{prefix}{name}" for name in fields]} if fields else {}
+
+
+def _choose(root: _Root, changed: Mapping[str, Change], span: Window) -> tuple[list[Window], list[str], list[str]]:
+    """Return the windows to list again, the ids to ask for, and the ids that are gone.
+
+    A window costs a request for each hundred objects created in it, an id costs one.
+    """
+    table = root.table
+    gone = [object_id for object_id, change in changed.items() if change.gone]
+    alive = {object_id: change for object_id, change in changed.items() if not change.gone}
+    windows = []
+    if table.created_filter and (table.look_back_days or not table.events):
+        windows = [Window(max(root.since - OVERLAP_S - table.look_back_days * _DAY_S, span.gte), span.lt)]
+    by_day: dict[int, int] = {}
+    for change in alive.values():
+        if table.created_filter and change.created in span:
+            by_day[change.created // _DAY_S] = by_day.get(change.created // _DAY_S, 0) + 1
+    for day, count in by_day.items():
+        if (root.rows_by_day.get(day, 0) + count) / PAGE + 1 < count:
+            windows.append(Window(max(day * _DAY_S, span.gte), min((day + 1) * _DAY_S, span.lt)))
+    windows = union(windows)
+    ids = [i for i, c in alive.items() if not any(c.created in window for window in windows)]
+    outside = table.created_filter and span.gte
+    return windows, [i for i in ids if not outside or not changed[i].created or changed[i].created >= span.gte], gone

@@ -1,0 +1,100 @@
+"""One read of the event feed for all tables of a run: which objects changed, which are gone.
+
+Source: https://docs.stripe.com/api/events. Events are kept 30 days, appear late and out of order,
+and their payload is rendered in the account's version: so they only say what to ask for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stripe_dataflow.catalog import Table, object_names
+from stripe_dataflow.errors import StripeError
+from stripe_dataflow.stripe_api import Ask, Connection, Object, Reader, Traffic, Transport, list_pages
+
+PATH = "/v1/events"
+OVERLAP_S = 60  # an event can show up after a later one was seen
+RETENTION_S = 29 * 86_400  # a day less than Stripe's, for the time a run takes
+
+
+@dataclass(slots=True)
+class Change:
+    """What the feed says of one object: when it last changed and was created, and whether it is gone.
+
+    `created` is 0 where the payload does not say; times are Unix seconds.
+    """
+
+    at: int
+    created: int
+    gone: bool
+
+
+@dataclass(slots=True)
+class Changed:
+    """What changed of one table: its objects by id, and the parents whose children are to be read again."""
+
+    objects: dict[str, Change] = field(default_factory=dict)
+    parents: set[str] = field(default_factory=set)
+
+
+class EventRouter:
+    """Sorts events to the tables they concern, by the type of their payload, not by their name."""
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self.changed: dict[str, Changed] = {}
+        self._routes: dict[str, list[Table]] = {}
+        for table in tables:
+            self.changed[table.name] = Changed()
+            for name in table.event_objects or object_names(table):
+                self._routes.setdefault(name, []).append(table)
+
+    def accept(self, events: list[Object]) -> None:
+        """Take some events, newest first."""
+        for event in events:
+            payload = event["data"]["object"]
+            for table in self._routes.get(str(payload.get("object")), ()):
+                if any(event["type"].startswith(f"{prefix}.") for prefix in table.events):
+                    self._note(table, event, payload)
+
+    def _note(self, table: Table, event: Object, payload: dict[str, Any]) -> None:
+        changed = self.changed[table.name]
+        if table.parents:
+            parent_id = payload.get(table.parents[-1].id_field)
+            if parent_id:
+                changed.parents.add(parent_id["id"] if isinstance(parent_id, dict) else str(parent_id))
+            return
+        if not payload.get("id"):  # an upcoming invoice is no object yet
+            return
+        at, gone = int(event["created"]), event["type"] in table.deleted_events
+        known = changed.objects.get(str(payload["id"]))
+        if known is None:
+            changed.objects[str(payload["id"])] = Change(at, int(payload.get(table.created) or 0), gone)
+        elif known.at == at and known.gone != gone:
+            known.gone = False  # within one second the order is not known, so the object is asked for
+
+
+def newest_event(connection: Connection) -> int | None:
+    """Return when the newest event happened, Unix seconds, 0 without any; None where that cannot be read.
+
+    It is Stripe's own clock: whatever a run does not see happened at or after it.
+    """
+    try:
+        return asyncio.run(_newest_event(connection))
+    except StripeError:
+        return None
+
+
+async def _newest_event(connection: Connection) -> int:
+    async with Transport(connection) as transport:
+        answer = await transport.get(Ask("events", PATH, PATH, {"limit": 1}), Traffic())
+    return int(answer.body["data"][0]["created"]) if answer.body["data"] else 0
+
+
+async def read_events(reader: Reader, router: EventRouter, *, since: int) -> None:
+    """Read the feed from some seconds before `since` (Unix seconds) into the router."""
+    ask = Ask("events", PATH, PATH, {"created[gte]": max(since - OVERLAP_S, 0)})
+    async for page in list_pages(reader, ask):
+        router.accept(page.body["data"])

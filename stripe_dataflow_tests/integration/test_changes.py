@@ -1,0 +1,138 @@
+"""A run without a partition reads what changed, at the cost of what changed, and is exact."""
+
+import random
+
+import pytest
+
+from stripe_dataflow.catalog import TABLES, stripe_columns
+from stripe_dataflow.sync import Cursor
+from stripe_dataflow.warehouse import quote
+
+HOUR = 3600
+
+
+@pytest.fixture
+def shop(make_shop):
+    return make_shop(tables="all", customers=25, days_ago=5)
+
+
+def differences(shop):
+    """Return the tables whose rows are not the objects that Stripe lists.
+
+    Where Stripe hides objects that still exist (old events, closed reviews) the table keeps them.
+    """
+    return [
+        name
+        for name, table in TABLES.items()
+        if shop.keys(name) != shop.true_keys(name)
+        and (table.deletable or not set(shop.keys(name)) > set(shop.true_keys(name)))
+    ]
+
+
+def asked(shop, since):
+    """Return the paths asked for after some number of requests."""
+    return [path for _, path, _ in list(shop.sandbox.requests)[since:]]
+
+
+def test_nothing_new_costs_few_requests_and_changes_no_row(make_shop):
+    tables = [t.name for t in TABLES.values() if t.keep_current == "events" and not t.look_back_days]
+    shop = make_shop(tables=tables, customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    before = len(shop.sandbox.requests)
+    assert shop.failures(shop.run()) == {}
+    assert len(asked(shop, before)) <= 10
+    assert shop.query("select sum(inserted + updated + deleted) from _dataflow.loads where load_id = 2") == [(0,)]
+
+
+def test_a_changed_a_new_and_a_deleted_object_arrive_by_their_events(make_shop):
+    shop = make_shop(tables=["customers", "customer_tax_ids", "charges"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    one, other = (c["id"] for c in shop.account.listed("customers")[:2])
+    shop.account.update("customers", one, email="new@example.com")
+    shop.account.delete("customers", other)
+    shop.account.create("customers", email="first@example.com")
+    before = len(shop.sandbox.requests)
+    assert shop.failures(shop.run()) == {}
+    for table in ("customers", "customer_tax_ids", "charges"):
+        assert shop.keys(table) == shop.true_keys(table)
+    assert shop.query(f"select email from customers where id = '{one}'") == [("new@example.com",)]
+    assert shop.query(f"select _deleted_at is not null from customers where id = '{other}'") == [(True,)]
+    assert len(asked(shop, before)) <= 12
+
+
+def test_rounds_of_churn_on_every_table_stay_exact(shop):
+    assert shop.failures(shop.run()) == {}
+    assert differences(shop) == []
+    for _ in range(6):
+        shop.account.advance(shop.account.now + 7 * HOUR)
+        assert shop.failures(shop.run()) == {}
+        assert differences(shop) == []
+
+
+def test_single_changes_of_random_objects_stay_exact(shop):
+    assert shop.failures(shop.run()) == {}
+    chance = random.Random(5)
+    names = [name for name, table in TABLES.items() if not table.parents and not table.snapshot and table.events]
+    for _ in range(4):
+        shop.account.advance(shop.account.now + 60)
+        for name in chance.sample(names, 12):
+            objects = shop.account.listed(name)
+            if objects and "metadata" in objects[0]:
+                shop.account.update(name, chance.choice(objects)["id"], metadata={"round": "x"})
+            shop.account.create(name)
+        assert shop.failures(shop.run()) == {}
+        assert differences(shop) == []
+
+
+def test_an_event_that_shows_up_late_is_seen_by_the_next_run(make_shop):
+    shop = make_shop(tables=["customers"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    shop.account.create("customers")
+    assert shop.failures(shop.run()) == {}
+    shop.account.create("customers")  # in the same second as the newest event
+    assert shop.failures(shop.run()) == {}
+    assert shop.keys("customers") == shop.true_keys("customers")
+
+
+def test_a_start_date_moved_back_leads_to_the_whole_list(make_shop):
+    shop = make_shop(tables=["customers"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    before = len(shop.sandbox.requests)
+    assert shop.failures(shop.run(start_date="2024-12-01")) == {}  # the table was never read from there
+    assert [path for path in asked(shop, before) if path.startswith("/v1/customers?")]
+    assert shop.keys("customers") == shop.true_keys("customers")
+
+
+@pytest.mark.parametrize(
+    ("days", "mode"),
+    [pytest.param(28, "changes", id="within retention"), pytest.param(29, "list", id="events have aged out")],
+)
+def test_a_cursor_is_good_for_as_long_as_events_are_kept(days, mode):
+    cursor = Cursor(event=100, checked=1_000, start=0)
+    assert cursor.covers(0, 1_000 + days * 86_400) is (mode == "changes")
+
+
+def test_a_payload_of_another_version_turns_no_column_null(make_shop):
+    shop = make_shop(tables=["charges", "invoices"], customers=25, days_ago=5, event_version="2020-08-27")
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    for table in ("charges", "invoices"):
+        shop.account.update(table, shop.account.listed(table)[0]["id"], metadata={"a": "b"})
+    assert shop.failures(shop.run()) == {}
+    for table in ("charges", "invoices"):
+        newest = shop.account.listed(table)[0]
+        columns = [c.name for c in stripe_columns(TABLES[table])]
+        [row] = shop.query(f"select {', '.join(map(quote, columns))} from {table} where id = '{newest['id']}'")
+        assert [c for c, v in zip(columns, row, strict=True) if v is None and newest.get(c) is not None] == []
+
+
+def test_a_key_that_may_not_read_events_lists_everything_each_time(make_shop):
+    shop = make_shop(tables=["customers"], customers=25, days_ago=5)
+    shop.faults.keys = {"sk_test_shop": frozenset({"/v1/events"})}
+    assert shop.failures(shop.run()) == {}
+    shop.account.create("customers")
+    assert shop.failures(shop.run()) == {}
+    assert shop.keys("customers") == shop.true_keys("customers")
+    assert shop.query("select distinct mode from _dataflow.loads") == [("list",)]
