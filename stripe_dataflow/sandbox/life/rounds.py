@@ -157,7 +157,7 @@ def _of_subscriptions(state: State, customer: dict[str, Any], _method: dict[str,
         held = subscriptions.items(state, subscription)
         if len(held) > 1:
             state.remove("subscription_items", held[-1]["id"])
-            state.emit("customer.subscription.updated", "subscriptions", subscription)
+            state.emit("customer.subscription.updated", "subscriptions", subscription, {"items": {"object": "list"}})
 
 
 def _stop(state: State, customer: dict[str, Any], _method: dict[str, Any]) -> None:

@@ -140,7 +140,7 @@ def _alter(state: State, subscription: str, customer: dict[str, Any], end: int) 
             add_item(state, subscription, state.dice.pick(offers), end)
     else:
         state.change("subscription_items", held[0]["id"], quantity=held[0]["quantity"] + 1)
-    state.emit("customer.subscription.updated", "subscriptions", subscription)
+    state.emit("customer.subscription.updated", "subscriptions", subscription, {"items": {"object": "list"}})
     if state.dice.chance(0.3):
         state.change(
             "subscriptions", subscription, event="customer.subscription.updated",
