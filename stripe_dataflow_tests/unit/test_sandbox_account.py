@@ -110,7 +110,7 @@ def test_objects_come_newest_first_with_ids_of_their_own(account: Account, name:
     keys = [tuple(row[column] for column in columns) for row in rows]
     assert len(set(keys)) == len(keys)
     if table.created_filter:
-        times = [row[table.created] for row in rows]
+        times = [int(row[table.created]) for row in rows]
         assert times == sorted(times, reverse=True)
         assert max(times) <= NOW
 
