@@ -27,12 +27,28 @@ def materialization_metadata(
     target = loaded.plan.target
     facts = session.facts(target)
     everything = {**_table_metadata(session, target, facts), **_load_metadata(loaded)}
-    if not (target.table.created_filter and (context.has_partition_key or context.has_partition_key_range)):
+    if not target.table.created_filter:
+        return dg.MaterializeResult(metadata=everything)
+    if not (context.has_partition_key or context.has_partition_key_range):
+        _log_partitions(context, loaded, facts)
         return dg.MaterializeResult(metadata=everything)
     for key, rows in facts.partition_rows.items():
         context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=key)
     context.add_asset_metadata(everything, partition_key=context.partition_keys[-1])
     return dg.MaterializeResult()
+
+
+def _log_partitions(context: dg.AssetExecutionContext, loaded: Loaded, facts: TableFacts) -> None:
+    """Log which partitions a run without a key made current, so that the UI shows them as filled.
+
+    Of a whole list those that hold rows, of changes the newest: one that is empty stays missing, and
+    costs a request to fill.
+    """
+    keys = list(facts.partition_rows)
+    full = [] if loaded.plan.changes_only else [key for key in keys[:-1] if facts.partition_rows[key]]
+    for key in [*full, *keys[-1:]]:
+        rows = {"dagster/partition_row_count": facts.partition_rows[key]}
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=rows))
 
 
 def _table_metadata(session: RunSession, target: Target, facts: TableFacts) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import random
 
+import dagster as dg
 import pytest
 
 from stripe_dataflow.catalog import TABLES, stripe_columns
@@ -136,3 +137,11 @@ def test_a_key_that_may_not_read_events_lists_everything_each_time(make_shop):
     assert shop.failures(shop.run()) == {}
     assert shop.keys("customers") == shop.true_keys("customers")
     assert shop.query("select distinct mode from _dataflow.loads") == [("list",)]
+
+
+def test_a_run_without_a_partition_fills_the_partitions_that_hold_rows(make_shop):
+    shop = make_shop(tables=["charges"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    filled = shop.instance.get_materialized_partitions(dg.AssetKey(["Shop", "charges"]))
+    true = {month for (month,) in shop.query("select distinct strftime(created, '%Y-%m-01') from charges")}
+    assert true <= filled
