@@ -71,7 +71,7 @@ class Planner:
     def _table(self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable) -> TablePlan:
         table, span = chosen.table, asked.span
         plan = TablePlan(
-            replace(chosen.target, comments=descriptions(table)),
+            chosen.target.commented(descriptions(table)),
             self._uncommitted(connection, asked, chosen),
             metadata_only=chosen.purpose == "privacy_metadata",
             hashed=chosen.hashed,

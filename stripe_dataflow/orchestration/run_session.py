@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 
 from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.dataflow import Dataflow
@@ -29,6 +30,7 @@ from stripe_dataflow.warehouse import (
     register_dataflow,
     start_run,
     table_facts,
+    was_removed,
 )  # fmt: skip
 
 Log = Callable[[str], None]
@@ -106,6 +108,14 @@ class RunSession:
             if self._warehouse:
                 self._record_end(self._warehouse)
 
+    def _refuse_removed(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Refuse to let a schedule bring back what a person removed; a person may."""
+        if "dagster/schedule_name" in self.run.tags and was_removed(connection, self.dataflow.name):
+            raise ConfigError(
+                f"{self.dataflow.name} was removed, so its schedule loads nothing: run it by hand to load it "
+                "again, or delete its folder. There is nothing of it in the database."
+            )
+
     def _refuse_narrowed(self, name: str) -> None:
         """Refuse to keep rows of a table that is for metadata only: they must be removed first."""
         chosen = self.dataflow.tables[name]
@@ -127,6 +137,7 @@ class RunSession:
             folder = staging_root(self.dataflow.database)
             self._warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
         with self._warehouse.transaction() as connection:
+            self._refuse_removed(connection)
             register_dataflow(connection, self._row())
             load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
         stripe, asked = self._connection(), asked_of(self.dataflow, self.run.tags)

@@ -22,7 +22,7 @@ from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
-from stripe_dataflow.warehouse.runs import RunRow, Status, end_run, list_runs, start_run
+from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.target import OUR_COMMENTS, Target, quote, table_sql
 from stripe_dataflow.warehouse.timeline import State, list_states, resolve_target
@@ -30,6 +30,7 @@ from stripe_dataflow.warehouse.warehouse import Warehouse
 
 __all__ = [
     "OUR_COMMENTS",
+    "REMOVED",
     "Counts",
     "DataflowRow",
     "DataflowState",
@@ -69,5 +70,6 @@ __all__ = [
     "start_run",
     "table_facts",
     "table_sql",
+    "was_removed",
     "window_rows",
 ]

@@ -15,6 +15,8 @@ from stripe_dataflow.warehouse.registry import registry_sql
 Kind = Literal["run", "rollback", "remove"]
 Status = Literal["In-Progress", "Completed", "Failed", "Canceled"]
 
+# How the details of a removal of the whole dataflow begin.
+REMOVED = "Removed the dataflow"
 DIED = "Interrupted: its process ended without a result. What it had committed stays; run again."
 
 
@@ -105,3 +107,13 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def was_removed(connection: duckdb.DuckDBPyConnection, dataflow: str) -> bool:
+    """Tell whether the last thing that was done to a dataflow was to remove it."""
+    row = connection.execute(
+        f"select kind, details from {registry_sql('runs')} where dataflow = ? and status = 'Completed' "
+        "order by load_id desc limit 1",
+        [dataflow],
+    ).fetchone()
+    return row is not None and row[0] == "remove" and row[1].startswith(REMOVED)

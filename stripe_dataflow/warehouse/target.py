@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stripe_dataflow.catalog import Column, Table, stripe_columns
 
@@ -68,6 +68,10 @@ class Target:
     table: Table
     excluded: tuple[str, ...] = ()
     comments: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def commented(self, comments: Mapping[str, str]) -> Target:
+        """Return the same target with comments for its columns."""
+        return replace(self, comments=comments)
 
     @property
     def data_columns(self) -> tuple[Column, ...]:
