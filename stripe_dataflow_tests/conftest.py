@@ -51,6 +51,25 @@ class Shop:
             instance=self.instance, tags=tags, raise_on_error=False, asset_selection=keys, run_config=QUIET
         )
 
+    def operate(self, op: str, **config: Any) -> Any:
+        """Return the result of the job `<name>__<op>` with a configuration."""
+        dataflow = self.dataflow()
+        job = dataflow_definitions(dataflow).resolve_job_def(f"{dataflow.name}__{op}")
+        run_config = {**QUIET, "ops": {op: {"config": config}}}
+        return job.execute_in_process(instance=self.instance, raise_on_error=False, run_config=run_config)
+
+    def rows(self, schema: str | None = None) -> dict[str, Any]:
+        """Return table -> its columns and all its rows, sorted: what two equal states have in common."""
+        schema = schema or self.attributes["name"]
+        names = self.query(f"select table_name from duckdb_tables() where schema_name = '{schema}' order by 1")
+        return {
+            name: (
+                self.query(f'describe {schema}."{name}"'),
+                sorted(map(repr, self.query(f'select * from {schema}."{name}"'))),
+            )
+            for (name,) in names
+        }
+
     def run_all_partitions(self, **changes: Any) -> Any:
         """Return the result of running the job for the whole range of partitions, in one run."""
         keys = partitions_of(self.dataflow(**changes).attributes).get_partition_keys()

@@ -27,6 +27,7 @@ from stripe_dataflow.warehouse import (
     Target,
     Warehouse,
     end_run,
+    prune,
     register_dataflow,
     start_run,
     table_facts,
@@ -192,6 +193,7 @@ class RunSession:
                 connection, self.run.run_id, dataflow=self.dataflow.name, status=status, details=details,
                 description=description,
             )  # fmt: skip
+            prune(connection, self.dataflow.name, keep_loads=self.dataflow.attributes.keep_loads)
 
     def _status(self) -> tuple[Status, str]:
         """Return how the run ended, and what went wrong, table by table."""
