@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -50,8 +52,8 @@ def demo() -> None:
     path = dataflow.database
     _OUT.print(f"{path.name} holds {path.stat().st_size / 1e6:,.1f} MB: {path}")
     query = "select status, count(*), sum(amount) from Demo.charges group by status"
-    code = f"import duckdb; print(duckdb.connect({path.name!r}, read_only=True).sql({query!r}))"
-    _OUT.print(f"Query it:    .venv/bin/python -c {shlex.quote(code)}", soft_wrap=True)
+    code = f"import duckdb; print(duckdb.connect('{path.name}', read_only=True).sql('{query}'))"
+    _OUT.print(f'Query it:    .venv/bin/python -c "{code}"', soft_wrap=True)
     _OUT.print("See the run: make dev, then http://localhost:3000/asset-groups")
 
 
@@ -67,6 +69,124 @@ def load(name: str) -> None:
 def tables(name: str) -> None:
     """Print a dataflow's tables with their rows."""
     _OUT.print(_landed(_dataflow(name)))
+
+
+@main.command("list")
+@click.option("--group-by", type=click.Choice(["name", "type", "status"]), help="Count the dataflows by this.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(group_by: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Print the dataflows: status, tables, when created, updated and last refreshed."""
+    from stripe_dataflow.cli import showing  # noqa: PLC0415 Dagster costs a second
+
+    headings = [field.name for field in fields(showing.Line)]
+    rows: list[Sequence[object]] = [astuple(line) for line in showing.lines()]
+    if group_by:
+        counts = Counter(row[headings.index(group_by)] for row in rows)
+        headings, rows = [group_by, "dataflows"], sorted(counts.items(), key=str)
+    _print_rows("Dataflows", headings, rows, as_json=as_json)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--failed", is_flag=True, help="Failed runs only.")
+@click.option("--limit", default=20, show_default=True, help="How many runs, the newest first.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a CSV file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def history(name: str, failed: bool, limit: int, csv_file: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Print a dataflow's runs, with what they did and what went wrong."""
+    from stripe_dataflow.cli import showing  # noqa: PLC0415 Dagster costs a second
+
+    dataflow = _dataflow(name)
+    rows = showing.history(dataflow, failed=failed, limit=limit)
+    if csv_file:
+        showing.write_csv(csv_file, showing.HISTORY, rows)
+    else:
+        _print_rows(f"Runs of {dataflow.name}", showing.HISTORY, rows, as_json=as_json, timezone=_zone(dataflow))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def versions(name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Print a dataflow's loads with their differences, and which a rollback can go to."""
+    from stripe_dataflow.cli import showing  # noqa: PLC0415 Dagster costs a second
+
+    dataflow = _dataflow(name)
+    _print_rows(f"Loads of {dataflow.name}", showing.VERSIONS, showing.versions(dataflow), as_json=as_json)
+    if not as_json:
+        _OUT.print(f"To go back: launch the job {dataflow.name}__rollback with the load as `to`.")
+
+
+@main.command()
+@click.argument("name")
+def plan(name: str) -> None:
+    """Print what the configuration's changes mean for the next run."""
+    from stripe_dataflow.cli import showing  # noqa: PLC0415 Dagster costs a second
+
+    for line in showing.plan(_dataflow(name)):
+        _OUT.print(line)
+
+
+@main.command()
+@click.option("--name", prompt="Name", help="Schema, asset group and job prefix.")
+@click.option("--display-name", prompt="Display name", default="", help="Shown on the assets.")
+@click.option("--description", prompt="Description", default="", help="Shown on the assets.")
+@click.option("--api-key-env", prompt="Key variable", default="STRIPE_API_KEY", help="Variable that holds the key.")
+def new(name: str, display_name: str, description: str, api_key_env: str) -> None:
+    """Write a new dataflow's defs.yaml, with every table listed and `customers` chosen."""
+    from stripe_dataflow.orchestration.dataflow import project_root  # noqa: PLC0415 Dagster costs a second
+    from stripe_dataflow.orchestration.scaffolding import defs_yaml, write_dataflow  # noqa: PLC0415
+
+    text = defs_yaml(name, display_name=display_name, description=description, api_key_env=api_key_env)
+    path = write_dataflow(project_root() / "stripe_dataflow" / "defs", name, text=text)
+    _OUT.print(f"Wrote {path}. Choose its tables there, export {api_key_env}, then: stripe-dataflow connect {name}")
+
+
+@main.command()
+@click.option("--search", default="", help="Part of a name or description, ignoring case.")
+@click.option("--category", default="", help="Part of a category, ignoring case.")
+def connectors(search: str, category: str) -> None:
+    """Print the connectors there are."""
+    rows = [
+        row
+        for row in _CONNECTORS
+        if search.lower() in " ".join(row).lower() and category.lower().replace("_", " ") in row[1].lower()
+    ]
+    if not rows:
+        raise ConfigError(f"No connector matches; there is {', '.join(row[0] for row in _CONNECTORS)}.")
+    _print_rows("Connectors", ("name", "category", "component", "description"), rows)
+
+
+# Another source is another component and another row here.
+_CONNECTORS = [
+    ("Stripe", "Services and apps", "stripe_dataflow.StripeDataflow", "Payments, billing, customers, Connect, Issuing"),
+]
+
+
+def _print_rows(
+    title: str,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    as_json: bool = False,
+    timezone: str = "UTC",
+) -> None:
+    from stripe_dataflow.cli import showing  # noqa: PLC0415 Dagster costs a second
+
+    if as_json:
+        click.echo(showing.as_json(headings, rows))
+        return
+    grid = Grid(title=title, title_justify="left")
+    for heading in headings:
+        grid.add_column(heading.replace("_", " "), overflow="fold")
+    for row in rows:
+        grid.add_row(*(showing.shown(value, timezone) for value in row))
+    _OUT.print(grid)
+
+
+def _zone(dataflow: Dataflow) -> str:
+    schedule = dataflow.attributes.schedule
+    return schedule.timezone if schedule else "UTC"
 
 
 def _dataflow(name: str) -> Dataflow:

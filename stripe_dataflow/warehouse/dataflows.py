@@ -43,6 +43,7 @@ class DataflowState:
         status: Of the latest run, `New` where there is none.
         last_refresh: The end of the last completed load.
         last_attempt: The start of the last load, whatever became of it.
+        fingerprint: Of the configuration the last run had.
     """
 
     name: str
@@ -55,6 +56,7 @@ class DataflowState:
     status: str
     last_refresh: datetime | None
     last_attempt: datetime | None
+    fingerprint: str = ""
 
 
 def register_dataflow(connection: duckdb.DuckDBPyConnection, row: DataflowRow) -> None:
@@ -99,7 +101,7 @@ def list_dataflows(connection: duckdb.DuckDBPyConnection) -> list[DataflowState]
     rows = connection.execute(
         f"""select d.dataflow, d.display_name, d.description, d.type,
             (select count(*) from {registry_sql("tables")} t where t.dataflow = d.dataflow and t.active),
-            d.created, d.updated, coalesce(r.status, 'New'), r.last_refresh, r.last_attempt
+            d.created, d.updated, coalesce(r.status, 'New'), r.last_refresh, r.last_attempt, d.fingerprint
         from {registry_sql("dataflows")} d left join (
             select dataflow, arg_max(status, load_id) as status,
                 max(ended) filter (kind = 'run' and status = 'Completed') as last_refresh,
