@@ -1,4 +1,4 @@
-"""Invoices: drafted, finalized an hour later, paid or not; their lines, items, payments, credit notes."""
+"""Invoices: drafted, finalized an hour later, paid or not; their lines, items and payments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from stripe_dataflow.sandbox.life import subscriptions
 from stripe_dataflow.sandbox.life.names import in_units, metadata
-from stripe_dataflow.sandbox.life.payments import Payment, attempt, pay, refund
+from stripe_dataflow.sandbox.life.payments import Payment, attempt, pay
 from stripe_dataflow.sandbox.naming import DAY
 from stripe_dataflow.sandbox.state import State
 
@@ -270,52 +270,3 @@ def _write_off(state: State, invoice_id: str) -> None:
     times = state.get("invoices", invoice_id)["status_transitions"] | {"marked_uncollectible_at": state.now}
     state.change("invoices", invoice_id, next_payment_attempt=None, status="uncollectible", status_transitions=times)
     state.emit("invoice.marked_uncollectible", "invoices", invoice_id)
-
-
-def credit(state: State, invoice_id: str) -> str:
-    """Return the id of a credit note over every line of a paid invoice; the payment is refunded."""
-    held = lines(state, invoice_id)
-    invoice = state.get("invoices", invoice_id)
-    amount = sum(line["amount"] for line in held)
-    note_id = state.ids.next("cn")
-    state.add(
-        "credit_notes",
-        id=note_id,
-        amount=amount,
-        currency=invoice["currency"],
-        customer=invoice["customer"],
-        effective_at=state.now,
-        invoice=invoice_id,
-        memo=state.dice.pick((None, "Sorry for the delay")),
-        metadata=metadata(state),
-        number=f"{invoice['number']}-CN-01",
-        pdf=f"https://invoice.example.com/credit_notes/{note_id}/pdf",
-        post_payment_amount=amount,
-        reason="order_change",
-        status="issued",
-        subtotal=amount,
-        subtotal_excluding_tax=amount,
-        total=amount,
-        total_excluding_tax=amount,
-        total_taxes=[],
-        type="post_payment",
-    )
-    for line in held:
-        state.add(
-            "credit_note_line_items",
-            parents=(note_id,),
-            amount=line["amount"],
-            description=line["description"],
-            invoice_line_item=line["id"],
-            quantity=line["quantity"],
-            taxes=[],
-            type="invoice_line_item",
-            unit_amount=line["amount"] // line["quantity"],
-            unit_amount_decimal=str(line["amount"] // line["quantity"]),
-        )
-    state.emit("credit_note.created", "credit_notes", note_id)
-    state.change("invoices", invoice_id, event="invoice.updated", post_payment_credit_notes_amount=amount)
-    for _, payment in list(state.shelves["invoice_payments"].where("invoice", invoice_id)):
-        intent = state.get("invoice_payments", payment)["payment"]["payment_intent"]
-        refund(state, state.get("payment_intents", intent)["latest_charge"], amount)
-    return note_id

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stripe_dataflow.sandbox.life import customers, invoices, issuing, payments, platform, sales, shop, subscriptions
+from stripe_dataflow.sandbox.life import (
+    credit_notes,
+    customers,
+    invoices,
+    issuing,
+    payments,
+    platform,
+    sales,
+    shop,
+    subscriptions,
+)
 from stripe_dataflow.sandbox.life.ledger import ledger, top_up
 from stripe_dataflow.sandbox.life.names import email, metadata
 from stripe_dataflow.sandbox.naming import DAY
@@ -179,7 +189,7 @@ def _credit(state: State) -> None:
     if state.memo["paid_invoices"]:
         invoice = state.memo["paid_invoices"].pop()
         if state.get("invoices", invoice)["amount_paid"]:
-            invoices.credit(state, invoice)
+            credit_notes.credit(state, invoice)
 
 
 def _report_balance(state: State) -> None:
@@ -249,7 +259,7 @@ def crowd(state: State) -> None:
         customers.add_source(state, customer)
     offers = [price for price in state.memo["recurring usd"] if price["recurring"]["interval"] == "month"]
     subscriptions.begin(state, customer, method, offers[: many + 1])
-    invoices.credit(state, invoices.bill_items(state, customer, method, many))
+    credit_notes.credit(state, invoices.bill_items(state, customer, method, many))
     intent = payments.pay(state, payments.Payment(130_000, "usd", customer, method, "Large order", decline=0))
     for _ in range(many):
         payments.refund(state, intent["latest_charge"], 1000)
