@@ -25,7 +25,7 @@ def materialization_metadata(
     with it, what is the table's only with the newest, whose metadata the UI shows for the asset.
     """
     target = loaded.plan.target
-    facts = session.facts(target)
+    facts = loaded.facts
     everything = {**_table_metadata(session, target, facts), **_load_metadata(loaded)}
     if not target.table.created_filter:
         return dg.MaterializeResult(metadata=everything)

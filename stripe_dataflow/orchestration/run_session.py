@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -94,14 +95,12 @@ class RunSession:
         self._loaded[name] = loaded
         return loaded
 
-    def facts(self, target: Target) -> TableFacts:
-        """Return what a table holds now; only after it was loaded."""
-        assert self._opened, "nothing was loaded"  # noqa: S101 a bug of ours
-        windows = self._opened.asked.windows if target.table.created_filter else {}
-        columns = [column.name for column in target.data_columns]
+    def _look(self, connection: duckdb.DuckDBPyConnection, target: Target, *, asked: Asked) -> TableFacts:
+        """Return what a table holds now, counted by the partitions of the run."""
+        windows = asked.windows if target.table.created_filter else {}
         spans = {key: (window.gte, window.lt) for key, window in windows.items()}
-        with self._opened.warehouse.reading() as connection:
-            return table_facts(connection, target, windows=spans, columns=columns)
+        columns = [column.name for column in target.data_columns]
+        return table_facts(connection, target, windows=spans, columns=columns)
 
     def close(self) -> None:
         """Close everything, and write how the run ended into the run history."""
@@ -120,7 +119,11 @@ class RunSession:
     def _refuse_narrowed(self, name: str) -> None:
         """Refuse to keep rows of a table that is for metadata only: they must be removed first."""
         chosen = self.dataflow.tables[name]
-        if chosen.purpose == "privacy_metadata" and self.facts(chosen.target).rows_ever:
+        if chosen.purpose != "privacy_metadata" or self._warehouse is None:
+            return
+        with self._warehouse.reading() as connection:
+            facts = table_facts(connection, chosen.target, windows={}, columns=chosen.target.table.key)
+        if facts.rows_ever:
             raise ConfigError(
                 f"{name} is now for privacy_metadata, but {self.dataflow.name}.{chosen.target.name} holds rows. "
                 f"Run {self.dataflow.name}__remove for this table first; until then nothing is read of it."
@@ -146,7 +149,8 @@ class RunSession:
         with self._warehouse.reading() as connection:
             plan = planner.plan(connection, asked)
         root = self.run.root_run_id or self.run.run_id
-        run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id)
+        look = partial(self._look, asked=asked)
+        run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, look)
         session = Session(stripe, plan, warehouse=self._warehouse, run=run, folder=self._lines())
         return _Open(self._warehouse, self._stack.enter_context(session), asked)
 

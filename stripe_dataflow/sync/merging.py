@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import duckdb
 
 from stripe_dataflow.stripe_api import Traffic, Window, union
 from stripe_dataflow.sync.feed import Batch
@@ -14,6 +16,8 @@ from stripe_dataflow.warehouse import (
     Counts,
     LoadStats,
     Scope,
+    TableFacts,
+    Target,
     Warehouse,
     get_cursor,
     profile,
@@ -23,17 +27,23 @@ from stripe_dataflow.warehouse import (
     window_rows,
 )  # fmt: skip
 
+_MANY_ROWS = 100_000
 _MERGE_EVERY_S = 5.0  # while a table is still read; each merge is a transaction of its own
 
 
 @dataclass(frozen=True, slots=True)
 class RunOfLoad:
-    """Whose rows they are: the dataflow, the run and the first run it re-executes, the load's id."""
+    """Whose rows they are: the dataflow, the run and the first run it re-executes, the load's id.
+
+    `look` says what a table holds; it is asked in the table's last transaction, as opening the file
+    once more would cost as much as the merge of a few rows.
+    """
 
     dataflow: str
     run_id: str
     root_run_id: str
     load_id: int
+    look: Callable[[duckdb.DuckDBPyConnection, Target], TableFacts]
 
 
 @dataclass(slots=True)
@@ -43,6 +53,7 @@ class Loading:
     plan: TablePlan
     counts: Counts = field(default_factory=Counts)
     merged: list[Window] = field(default_factory=list)
+    facts: TableFacts | None = None
     merged_at: float = field(default_factory=time.monotonic)
     recorded: Traffic = field(default_factory=Traffic)
     recorded_at: float = field(default_factory=time.monotonic)
@@ -62,6 +73,7 @@ class Loaded:
     seconds: float
     unknown_fields: Sequence[str]
     how: str
+    facts: TableFacts
 
 
 class Merger:
@@ -102,8 +114,11 @@ class Merger:
         if batch.done and not batch.error and not loading.plan.table.created_filter:
             self._merge(loading, track, [Scope.whole(started=track.started_us)])
         elif complete and due:
-            scopes = [Scope.window(w.gte, w.lt, started=track.started_us) for w in union(complete)]
-            self._merge(loading, track, scopes, complete=complete)
+            # One transaction for all that is small, one for each partition of what is not.
+            groups = [complete] if track.feed.rows < _MANY_ROWS else [[window] for window in complete]
+            for group in groups:
+                scopes = [Scope.window(w.gte, w.lt, started=track.started_us) for w in union(group)]
+                self._merge(loading, track, scopes, complete=group)
         if batch.error:
             raise batch.error
         loading.done = batch.done
@@ -141,12 +156,23 @@ class Merger:
 
     def finish(self, loading: Loading, track: Track, *, seconds: float) -> Loaded:
         """Return what the load came to."""
-        traffic = track.traffic
-        unknown = sorted(track.writer.unknown_fields)
+        facts = loading.facts
+        if facts is None:  # nothing was left to merge
+            with self._warehouse.reading() as connection:
+                facts = self._run.look(connection, loading.plan.target)
+        traffic, unknown = track.traffic, sorted(track.writer.unknown_fields)
         return Loaded(
-            loading.plan, self._run.load_id, loading.counts, traffic.requests, traffic.retries, traffic.bytes,
-            seconds, unknown, track.how,
-        )  # fmt: skip
+            loading.plan,
+            self._run.load_id,
+            loading.counts,
+            traffic.requests,
+            traffic.retries,
+            traffic.bytes,
+            seconds,
+            unknown,
+            track.how,
+            facts,
+        )
 
     @staticmethod
     def _complete(loading: Loading, remaining: Sequence[Window]) -> list[Window]:
@@ -175,6 +201,7 @@ class Merger:
             rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
             for span, count in rows.items():
                 record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
+            loading.facts = run.look(connection, target) if whole else None
         loading.counts += counts
         loading.merged_at = time.monotonic()
         loading.merged += complete

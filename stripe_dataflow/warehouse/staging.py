@@ -47,6 +47,14 @@ def stage(connection: duckdb.DuckDBPyConnection, target: Target, paths: Sequence
     return rows[0] if rows else 0
 
 
+def holds_more_than(connection: duckdb.DuckDBPyConnection, target: Target, rows: int) -> bool:
+    """Tell whether more than so many objects are staged for a target."""
+    if not is_staged(connection, target):
+        return False
+    found = connection.execute(f"select count(*) from {target.staged}").fetchone()
+    return found is not None and found[0] > rows
+
+
 def staged_columns(target: Target) -> tuple[Column, ...]:
     """Return the columns of a staged row."""
     return (*target.data_columns, EXTRA_COLUMN, *WRITER_COLUMNS)

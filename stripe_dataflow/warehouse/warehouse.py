@@ -21,6 +21,9 @@ from stripe_dataflow.warehouse.runs import is_alive
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.target import STAGE, Target, literal
 
+_MANY_ROWS = 100_000
+_MERGE_FACTOR = 2
+
 
 class Warehouse:
     """Staging and merging into one database file, which is open only inside `transaction`.
@@ -37,11 +40,12 @@ class Warehouse:
         *,
         stage_dir: Path,
         wait_s: float = 60,
-        memory_mb: int = 256,
+        memory_mb: int = 144,
         threads: int = 2,
     ) -> None:
         self.database = Path(database)
         self._wait_s = wait_s
+        self._memory_mb = memory_mb
         folder = opening.private_folder(Path(stage_dir))
         _sweep(folder)
         name = f"stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -131,10 +135,24 @@ class Warehouse:
             load_id: The load the new versions belong to.
             scope: What the staged rows are the complete truth of.
         """
-        merged = merging.merge(connection, target, load_id=load_id, scope=scope)
+        with self._room_for(connection, target):
+            merged = merging.merge(connection, target, load_id=load_id, scope=scope)
         if self._merged is not None and merged.last_staged >= 0:
             self._merged.append((target, scope, merged.last_staged))
         return merged.counts
+
+    @contextmanager
+    def _room_for(self, connection: duckdb.DuckDBPyConnection, target: Target) -> Iterator[None]:
+        """Allow a merge of many rows more memory than staging needs, and take it back afterwards."""
+        if not staging.holds_more_than(connection, target, _MANY_ROWS):
+            yield
+            return
+        connection.execute(f"set memory_limit = '{self._memory_mb * _MERGE_FACTOR}MB'")
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error):  # what a failed merge still holds goes with its transaction
+                connection.execute(f"set memory_limit = '{self._memory_mb}MB'")
 
     @contextmanager
     def _open(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
