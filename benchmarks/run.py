@@ -64,7 +64,8 @@ def page(rows: list[Row]) -> str:
 
 ![The share of the limits used, and rows a second against the baseline](benchmarks.png)
 
-{datetime.now(UTC):%Y-%m-%d}, {platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.
+{datetime.now(UTC):%Y-%m-%d}, {platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()},
+{versions}.
 Each side runs in a process of its own, against the simulated account in another; made by `make bench`.
 
 | figure | ours | baseline, or what the limits allow | ratio | target |

@@ -29,7 +29,7 @@ def test_the_first_screen_is_short_and_shows_the_two_commands():
 
 
 def test_every_file_the_readme_links_to_is_there():
-    links = re.findall(r"\]\((?!https?:)([^)]+)\)", README) + re.findall(r"`(stripe_dataflow/[^`]+)`", README)
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README) + re.findall(r"`(stripe_dataflow/[^`]+)`", README)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
