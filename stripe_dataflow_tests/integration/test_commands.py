@@ -4,6 +4,8 @@ import re
 import resource
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager, suppress
 
 import duckdb
 
@@ -83,7 +85,29 @@ def ids(project, table: str) -> list[str]:
         ]
 
 
-def test_a_hundred_thousand_charges_land_within_600_mb_of_memory(project):
+@contextmanager
+def watching(folder):
+    """Yield the most bytes of lines that wait in the staging folder at any time of the block."""
+    most, over = {"bytes": 0}, threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            sizes = 0
+            for path in folder.glob("*.staging/*/*.ndjson"):
+                with suppress(FileNotFoundError):
+                    sizes += path.stat().st_size
+            most["bytes"] = max(most["bytes"], sizes)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watcher.join()
+
+
+def test_a_hundred_thousand_charges_land_within_600_mb_of_memory_and_100_mb_of_lines(project):
     server = subprocess.Popen(
         [sys.executable, "-m", "stripe_dataflow.sandbox", "--customers", "50", "--charges", "100000"],
         stdout=subprocess.PIPE, text=True,
@@ -96,7 +120,8 @@ def test_a_hundred_thousand_charges_land_within_600_mb_of_memory(project):
             requests_per_second=5000, requests_per_second_per_endpoint=5000,
         )  # fmt: skip
         job = ("dagster", "job", "execute", "-m", "stripe_dataflow.definitions", "-j", "Big__run")
-        done = project.run(*job, BIG_KEY="sk_test_1")
+        with watching(project.folder) as most:
+            done = project.run(*job, BIG_KEY="sk_test_1")
         # The largest child so far; the server is not waited for yet, so it does not count.
         megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     finally:
@@ -106,6 +131,7 @@ def test_a_hundred_thousand_charges_land_within_600_mb_of_memory(project):
             server.stdout.close()
     assert done.returncode == 0, done.stderr[-2000:]
     assert megabytes < 600
+    assert 0 < most["bytes"] < 100 << 20  # of the 270 MB of lines, those that wait to be staged
     with duckdb.connect(str(project.folder / "large.duckdb"), read_only=True) as connection:
         assert connection.execute("select count(*), count(distinct id) from Big.charges").fetchone() == (
             100_000,
