@@ -114,14 +114,26 @@ class Merger:
         if batch.done and not batch.error and not loading.plan.table.created_filter:
             self._merge(loading, track, [Scope.whole(started=track.started_us)])
         elif complete and due:
-            # One transaction for all that is small, one for each partition of what is not.
-            groups = [complete] if track.feed.rows < _MANY_ROWS else [[window] for window in complete]
-            for group in groups:
+            for group in self._groups(loading, track, complete):
                 scopes = [Scope.window(w.gte, w.lt, started=track.started_us) for w in union(group)]
                 self._merge(loading, track, scopes, complete=group)
         if batch.error:
             raise batch.error
         loading.done = batch.done
+
+    def _groups(self, loading: Loading, track: Track, complete: list[Window]) -> list[list[Window]]:
+        """Return partitions in groups that are merged together: few transactions, none of them large."""
+        if track.feed.rows < _MANY_ROWS:
+            return [complete]
+        rows = self._warehouse.staged_rows(loading.plan.target, [(w.gte, w.lt) for w in complete])
+        groups, held = [[]], 0
+        for window, count in zip(complete, rows, strict=True):
+            if groups[-1] and held + count > _MANY_ROWS:
+                groups.append([])
+                held = 0
+            groups[-1].append(window)
+            held += count
+        return groups
 
     def _take_changes(self, loading: Loading, track: Track, batch: Batch) -> None:
         """Once all is read, merge the changes of the run whole."""

@@ -47,6 +47,16 @@ def stage(connection: duckdb.DuckDBPyConnection, target: Target, paths: Sequence
     return rows[0] if rows else 0
 
 
+def rows_in(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[tuple[int, int]]) -> list[int]:
+    """Return how many objects are staged of each window of `created`, [gte, lt) in Unix seconds."""
+    if not is_staged(connection, target):
+        return [0] * len(windows)
+    created = f"epoch({quote(target.table.created)})::bigint"
+    counts = ", ".join(f"count(*) filter ({created} >= {int(gte)} and {created} < {int(lt)})" for gte, lt in windows)
+    found = connection.execute(f"select {counts} from {target.staged}").fetchone()
+    return list(found or ())
+
+
 def holds_more_than(connection: duckdb.DuckDBPyConnection, target: Target, rows: int) -> bool:
     """Tell whether more than so many objects are staged for a target."""
     if not is_staged(connection, target):

@@ -119,6 +119,11 @@ class Warehouse:
         with self._staging, self._connection.cursor() as connection, self._explained():
             return staging.stage(connection, target, paths)
 
+    def staged_rows(self, target: Target, windows: Sequence[tuple[int, int]]) -> list[int]:
+        """Return how many objects are staged of each window of `created`, [gte, lt) in Unix seconds."""
+        with self._staging, self._connection.cursor() as connection, self._explained():
+            return staging.rows_in(connection, target, windows)
+
     def discard(self, target: Target) -> None:
         """Drop what is staged for a target."""
         with self._staging, self._connection.cursor() as connection, self._explained():
