@@ -154,7 +154,15 @@ def _method_details(method: dict[str, Any], amount: int) -> dict[str, Any]:
     return {
         "type": "card",
         "card": {name: card[name] for name in same}
-        | {"amount_authorized": amount, "network": card["brand"], "network_token": {"used": False}},
+        | {
+            "amount_authorized": amount,
+            "extended_authorization": {"status": "disabled"},
+            "incremental_authorization": {"status": "unavailable"},
+            "multicapture": {"status": "unavailable"},
+            "network": card["brand"],
+            "network_token": {"used": False},
+            "overcapture": {"maximum_amount_capturable": amount, "status": "unavailable"},
+        },
     }
 
 
