@@ -85,11 +85,11 @@ def growth(sizes: list[int]) -> list[Row]:
     return rows
 
 
-def hourly(charges: int) -> list[Row]:
+def hourly(customers: int) -> list[Row]:
     """(f) A run that finds nothing new, and one that finds a thousandth changed."""
     with tempfile.TemporaryDirectory() as folder:
         flag = Path(folder) / "grow"
-        with serving(customers=300, charges=charges, grow=str(flag)) as (url, _):
+        with serving(customers=customers, grow=str(flag)) as (url, _):
             project = Project(url, tables=TEN_TABLES, start_date="2025-01-01", **FREE)
             project.run()
             rows = []
