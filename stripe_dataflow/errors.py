@@ -23,9 +23,15 @@ from dataclasses import dataclass
 
 
 class DataflowError(Exception):
-    """The base of all errors here; its text is one to three plain sentences for the user."""
+    """The base of all errors here; its text is one to three plain sentences for the user.
+
+    Attributes:
+        retryable: The same may succeed a little later.
+        partitions_merged: Of the table that failed, partitions that were merged before, and stay.
+    """
 
     retryable = False
+    partitions_merged = 0
 
 
 class ConfigError(DataflowError):

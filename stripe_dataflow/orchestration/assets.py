@@ -55,7 +55,10 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
 
 def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg.Failure:
     """Return the step's failure: what the error says, and what state the table is in."""
-    state = f"{dataflow.name}.{chosen.target.name} keeps the rows it had."
+    name = f"{dataflow.name}.{chosen.target.name}"
+    state = f"{name} keeps the rows it had."
+    if error.partitions_merged:
+        state = f"Of {name} {error.partitions_merged} partitions were merged before and stay; a re-execution goes on."
     facts = {"table": chosen.table.name, "error": type(error).__name__}
     if isinstance(error, StripeError):
         facts |= {"request": error.request.url, "request id": error.request.request_id or "none"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from stripe_dataflow.errors import DataflowError
 from stripe_dataflow.stripe_api import Connection, Transport
 from stripe_dataflow.sync.changes import ChangeReader
 from stripe_dataflow.sync.extraction import Extraction
@@ -99,6 +100,8 @@ class Session:
                 self._merger.take(loading, track)
         except BaseException as error:
             self._merger.abandon(loading)
+            if isinstance(error, DataflowError):
+                error.partitions_merged = len(loading.merged)
             # A retry of the step reads the table again, from the start.
             del self._tracks[name]
             track.feed.finish(error if isinstance(error, Exception) else None)
