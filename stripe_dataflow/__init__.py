@@ -15,3 +15,8 @@ def __getattr__(name: str) -> object:
 
         return StripeDataflow
     raise AttributeError(name)
+
+
+def __dir__() -> list[str]:
+    """Return the names, the component among them: dg looks for it here."""
+    return [*globals(), *__all__]

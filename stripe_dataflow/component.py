@@ -10,8 +10,10 @@ from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
+from stripe_dataflow.orchestration.scaffolding import DataflowScaffolder
 
 
+@dg.scaffold_with(DataflowScaffolder)
 @dataclass
 class StripeDataflow(dg.Component):
     """A Stripe account in DuckDB: each chosen table is an asset, kept equal to what Stripe lists."""
@@ -22,6 +24,16 @@ class StripeDataflow(dg.Component):
     def get_model_cls(cls) -> type[BaseModel]:
         """Return the model of the YAML attributes."""
         return Attributes
+
+    @classmethod
+    def get_spec(cls) -> dg.ComponentTypeSpec:
+        """Return what the UI's Components page says of it."""
+        return dg.ComponentTypeSpec(
+            description="Loads the tables you choose of one Stripe account into DuckDB, and keeps them current.",
+            tags=["stripe", "duckdb", "services and apps"],
+            owners=["team:data"],
+            produces=["asset", "job", "schedule"],
+        )
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:

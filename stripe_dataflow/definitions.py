@@ -4,9 +4,16 @@ from pathlib import Path
 
 import dagster as dg
 
+from stripe_dataflow.component import StripeDataflow
+from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.dataflow_list import dataflow_list_definitions
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of all dataflows; needs no network, no key and no database file."""
-    dataflows = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    return dg.Definitions.merge(dataflows, dg.Definitions(executor=dg.in_process_executor))
+    root = Path(__file__).parent
+    dataflows = dg.load_from_defs_folder(path_within_project=root)
+    components = dg.ComponentTree.for_project(root).get_all_components(StripeDataflow)
+    listed = dataflow_list_definitions([Dataflow(component.attributes) for component in components])
+    return dg.Definitions.merge(dataflows, listed, dg.Definitions(executor=dg.in_process_executor))

@@ -12,9 +12,9 @@ import dagster as dg
 from stripe_dataflow.component import StripeDataflow
 from stripe_dataflow.definitions import defs
 from stripe_dataflow.orchestration.dataflow import Dataflow, project_root
+from stripe_dataflow.orchestration.dataflow_list import registry
 from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
-from stripe_dataflow.orchestration.run_session import staging_root
-from stripe_dataflow.warehouse import Warehouse, landed_rows
+from stripe_dataflow.warehouse import landed_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,8 @@ def _instance() -> dg.DagsterInstance:
 
 def landed_tables(dataflow: Dataflow) -> list[LandedTable]:
     """Return the dataflow's tables in the order of the catalog, with what landed of each."""
-    rows: Mapping[str, tuple[int, int]] = {}
-    if dataflow.database.exists():
-        with (
-            Warehouse(dataflow.database, stage_dir=staging_root(dataflow.database)) as warehouse,
-            warehouse.reading() as connection,
-        ):
-            rows = landed_rows(connection, dataflow.name)
+    with registry(dataflow) as connection:
+        rows = landed_rows(connection, dataflow.name) if connection else {}
     return [
         LandedTable(
             chosen.target.name,

@@ -7,6 +7,7 @@ import dagster as dg
 
 from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.assets import session_key, table_asset
+from stripe_dataflow.orchestration.connect_job import connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.removal import remove_job
 from stripe_dataflow.orchestration.rollback import rollback_job
@@ -29,7 +30,7 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
         assets = [table_asset(dataflow, chosen) for chosen in dataflow.tables.values()]
     return dg.Definitions(
         assets=assets,
-        jobs=[job, rollback_job(dataflow), remove_job(dataflow)],
+        jobs=[job, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
         schedules=[schedule] if schedule else [],
         resources={session_key(dataflow): session_resource(dataflow)},
     )

@@ -21,7 +21,7 @@ from stripe_dataflow.orchestration.partitions import (
 )
 from stripe_dataflow.stripe_api import Window
 from stripe_dataflow.sync import Cursor, Plan, TablePlan
-from stripe_dataflow.warehouse import committed_partitions, get_cursor, rows_by_day
+from stripe_dataflow.warehouse import committed_partitions, get_cursor, has_columns, rows_by_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class Planner:
         plan = replace(plan, cursor=str(begun or ""))
         last = Cursor.parse(get_cursor(connection, self.dataflow.name, table.name))
         cheap = self.mode == "auto" and not asked.by_key and begun is not None and _tells_changes(table)
+        # A renamed table, or one with a column that was excluded, is read whole: its old rows lack values.
+        cheap = cheap and has_columns(connection, plan.target)
         if not cheap or last is None or not last.covers(span.gte, span.lt):
             return plan
         days = rows_by_day(connection, plan.target) if table.events and table.created_filter else {}

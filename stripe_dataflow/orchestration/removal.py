@@ -2,11 +2,13 @@
 
 import dagster as dg
 
-from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.maintenance import Maintenance, chosen_tables, maintenance_job
 from stripe_dataflow.orchestration.run_session import asset_key
 from stripe_dataflow.warehouse import REMOVED, compact, remove_dataflow
+
+_WAIT_S = 60  # for readers to close the file
 
 CONFIG = {
     "confirm": dg.Field(
@@ -26,6 +28,7 @@ def remove_job(dataflow: Dataflow) -> dg.JobDefinition:
             chosen = remove_tables(maintenance, context.op_config)
         if not dry_run:
             context.instance.wipe_assets([asset_key(dataflow, c.table.name) for c in chosen])
+            erase_bytes(dataflow)
 
     text = f"Remove the tables of {dataflow.title} with their history; a dry run unless told otherwise."
     return maintenance_job(dataflow, remove, config=CONFIG, description=text)
@@ -36,7 +39,6 @@ def remove_tables(maintenance: Maintenance, config: dict[str, object]) -> list[C
 
     Raises:
         ConfigError: The name typed to confirm is another, or there is no such table; nothing was changed.
-        DatabaseLocked: Another process holds the file; the tables are gone, their bytes not yet.
     """
     dataflow = maintenance.dataflow
     tables = config["tables"]
@@ -53,6 +55,17 @@ def remove_tables(maintenance: Maintenance, config: dict[str, object]) -> list[C
         what = "some tables" if names else REMOVED
         maintenance.completed(connection, f"{what}: {len(gone)} tables, {rows:,} rows.")
     maintenance.tell([f"{row.destination}: {row.rows:,} rows, {row.versions:,} old versions" for row in gone])
-    if not config["dry_run"]:
-        compact(dataflow.database, wait_s=60)
     return chosen
+
+
+def erase_bytes(dataflow: Dataflow) -> None:
+    """Copy the database to a fresh file, as DuckDB keeps the bytes of dropped rows.
+
+    Raises:
+        dg.Failure: The file cannot be copied now; the removal itself is done and recorded.
+    """
+    try:
+        compact(dataflow.database, wait_s=_WAIT_S)
+    except DataflowError as error:
+        text = f"The tables are removed, but their bytes are still in the file: {error} Run the removal again."
+        raise dg.Failure(text, allow_retries=False) from None

@@ -9,7 +9,7 @@ from stripe_dataflow.catalog.descriptions import descriptions
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.maintenance import Maintenance, chosen_tables, maintenance_job
 from stripe_dataflow.orchestration.run_session import asset_key
-from stripe_dataflow.warehouse import Restored, resolve_target, restore
+from stripe_dataflow.warehouse import Restored, landed_rows, resolve_target, restore
 
 CONFIG = {
     "to": dg.Field(
@@ -30,17 +30,17 @@ def rollback_job(dataflow: Dataflow) -> dg.JobDefinition:
     def rollback(context: dg.OpExecutionContext) -> None:
         config = context.op_config
         with Maintenance(dataflow, context, kind="rollback", dry_run=config["dry_run"]) as maintenance:
-            to, done = roll_back(maintenance, config)
+            to, done, rows = roll_back(maintenance, config)
             maintenance.tell([f"{row.destination}: {_difference(row)}" for row in done])
         if not config["dry_run"]:
-            _log_materializations(context, dataflow, done, to=to)
+            _log_materializations(context, dataflow, done, to=to, rows=rows)
 
     text = f"Bring the tables of {dataflow.title} back to the state after an earlier load; the next run fetches again."
     return maintenance_job(dataflow, rollback, config=CONFIG, description=text)
 
 
-def roll_back(maintenance: Maintenance, config: Mapping[str, Any]) -> tuple[int, list[Restored]]:
-    """Return the load gone back to, and the difference per table; all tables move in one transaction.
+def roll_back(maintenance: Maintenance, config: Mapping[str, Any]) -> tuple[int, list[Restored], dict[str, int]]:
+    """Return the load gone back to, the difference per table, and the rows each then has; one transaction for all.
 
     Raises:
         ConfigError: There is no such state or table; nothing was changed.
@@ -57,7 +57,8 @@ def roll_back(maintenance: Maintenance, config: Mapping[str, Any]) -> tuple[int,
         reason = f" Reason: {config['reason']}" if config["reason"] else ""
         changed = sum(row.inserted + row.updated + row.deleted for row in done)
         maintenance.completed(connection, f"Rolled back to load {to}: {len(done)} tables, {changed:,} rows.{reason}")
-    return to, done
+        rows = {name: live for name, (live, _) in landed_rows(connection, dataflow.name).items()}
+    return to, done, rows
 
 
 def _difference(row: Restored) -> str:
@@ -66,7 +67,12 @@ def _difference(row: Restored) -> str:
 
 
 def _log_materializations(
-    context: dg.OpExecutionContext, dataflow: Dataflow, done: Sequence[Restored], *, to: int
+    context: dg.OpExecutionContext,
+    dataflow: Dataflow,
+    done: Sequence[Restored],
+    *,
+    to: int,
+    rows: Mapping[str, int],
 ) -> None:
     """Log each table that changed, so that what lies downstream shows as stale."""
     tables = {c.target.name: name for name, c in dataflow.tables.items()}
@@ -74,6 +80,7 @@ def _log_materializations(
         if row.inserted or row.updated or row.deleted or row.dropped:
             metadata = {
                 "rolled_back_to": to,
+                "dagster/row_count": rows.get(tables[row.destination], 0),
                 "rows inserted": row.inserted,
                 "rows updated": row.updated,
                 "rows deleted": row.deleted,

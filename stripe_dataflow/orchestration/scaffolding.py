@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import dagster as dg
 from pydantic import BaseModel, Field
 
@@ -54,15 +55,15 @@ class DataflowScaffolder(dg.Scaffolder[NewDataflow]):
         """Write the file; the folder's name is the dataflow's.
 
         Raises:
-            ConfigError: The name breaks the rule; the text repeats it.
+            click.ClickException: The name breaks the rule; dg prints the text, which repeats it.
         """
         path = request.target_path / "defs.yaml"
         try:
             text = dataflow_yaml(request.target_path.name, request.params)
-        except ConfigError:
+        except ConfigError as error:
             if not any(request.target_path.iterdir()):
                 request.target_path.rmdir()  # dg made it for us
-            raise
+            raise click.ClickException(str(error)) from None
         path.write_text(text, encoding="utf-8")
 
 

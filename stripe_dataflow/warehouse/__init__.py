@@ -20,10 +20,12 @@ from stripe_dataflow.warehouse.loads import (
 )
 from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
+from stripe_dataflow.warehouse.registry import has_registry
 from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
 from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
 from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.tables import has_columns
 from stripe_dataflow.warehouse.target import OUR_COMMENTS, Target, quote, table_sql
 from stripe_dataflow.warehouse.timeline import State, list_states, resolve_target
 from stripe_dataflow.warehouse.warehouse import Warehouse
@@ -50,6 +52,8 @@ __all__ = [
     "compact",
     "end_run",
     "get_cursor",
+    "has_columns",
+    "has_registry",
     "landed_rows",
     "list_dataflows",
     "list_loads",

@@ -90,7 +90,7 @@ def rows_by_day(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[i
 def landed_rows(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[str, tuple[int, int]]:
     """Return catalog table -> (live rows, bytes read of Stripe in all loads), for the tables ever loaded."""
     loads = connection.execute(
-        f"select table_name, any_value(destination), sum(bytes)::bigint from {registry_sql('loads')} "
+        f"select table_name, arg_max(destination, load_id), sum(bytes)::bigint from {registry_sql('loads')} "
         "where dataflow = ? group by table_name",
         [dataflow],
     ).fetchall()

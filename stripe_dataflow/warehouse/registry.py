@@ -70,6 +70,11 @@ def ensure_registry(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"insert into {registry_sql('version')} values (?, now())", [VERSION])
 
 
+def has_registry(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether a run of this project ever wrote to the file."""
+    return registry_version(connection) > 0
+
+
 def registry_version(connection: duckdb.DuckDBPyConnection) -> int:
     """Return the registry's version, 0 where the file has none.
 

@@ -47,6 +47,12 @@ def columns_of(connection: duckdb.DuckDBPyConnection, target: Target) -> tuple[t
     return tuple(current), tuple(history)
 
 
+def has_columns(connection: duckdb.DuckDBPyConnection, target: Target) -> bool:
+    """Tell whether a target's table exists with every column that is to land: else its old rows lack values."""
+    present = column_names(connection, target.schema, target.name)
+    return bool(present) and not _missing(target.data_columns, present)
+
+
 def ensure_tables(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int) -> int:
     """Return how many rows got a new version because a new column found its value in `_extra`.
 
