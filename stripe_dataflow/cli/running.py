@@ -30,7 +30,7 @@ def demo() -> None:
     query = "select status, count(*), sum(amount) from Demo.charges group by status"
     code = f"import duckdb; print(duckdb.connect('{path.name}', read_only=True).sql('{query}'))"
     OUT.print(f'Query it:    .venv/bin/python -c "{code}"', soft_wrap=True)
-    OUT.print("See the run: make dev, then http://localhost:3000/asset-groups")
+    OUT.print("See the run: make dev, then http://localhost:3000/locations/stripe_dataflow/asset-groups/Demo")
 
 
 @click.command()

@@ -87,7 +87,7 @@ def launch_all_partitions(page):
 
 
 def test_a_backfill_is_launched_by_clicks_and_the_assets_page_tells_what_landed(ui, page: Page, project):
-    page.goto(f"{ui}/asset-groups")
+    page.goto(f"{ui}/locations/stripe_dataflow/asset-groups/Shop/lineage")
     expect(page.get_by_text("charges", exact=True).first).to_be_visible(timeout=WAIT_MS)
     page.goto(f"{ui}/assets/Shop/charges")
     page.get_by_role("button", name="Materialize").first.click()
