@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,17 +34,13 @@ def take(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = N
     Raises:
         RuntimeError: It failed.
     """
-    with tempfile.TemporaryFile("w+") as out:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        text = out.read()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {text[-2000:]}")
-    return Taken(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "taken.json"
+        child = [sys.executable, str(HERE / "child.py"), str(file), *command]
+        done = subprocess.run(child, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed: {(done.stdout + done.stderr)[-2000:]}")
+        return Taken(**json.loads(file.read_text(encoding="utf-8")), output=done.stdout)
 
 
 @contextmanager
