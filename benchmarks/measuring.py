@@ -1,18 +1,20 @@
 """Running one side of a comparison in a process of its own, and measuring what it took."""
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import aiohttp
 import duckdb
+from truth import wrong_rows
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
@@ -20,9 +22,13 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Taken:
-    """What a process took: wall and CPU seconds (user and system), peak memory in MB, and what it printed."""
+    """What a process took: wall and CPU seconds (user and system), peak memory in MB, and what it printed.
+
+    `ended` is when it ended, on the clock that the server's `first` and `last` are on.
+    """
 
     seconds: float
+    ended: float
     cpu_s: float
     peak_mb: float
     output: str
@@ -43,26 +49,60 @@ def take(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = N
         return Taken(**json.loads(file.read_text(encoding="utf-8")), output=done.stdout)
 
 
-@contextmanager
-def serving(**options: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a server's URL, and what it was asked once the block has ended."""
-    asked: dict[str, Any] = {}
-    command = [sys.executable, str(HERE / "server.py"), json.dumps(options)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert server.stdout is not None
-    try:
-        yield server.stdout.readline().strip(), asked
-    finally:
-        server.terminate()
-        asked |= json.loads(server.stdout.readline() or "{}")
-        server.wait()
-        server.stdout.close()
+class Server:
+    """The simulated account in another process; a context manager."""
+
+    def __init__(self, **options: Any) -> None:
+        command = [sys.executable, str(HERE / "server.py"), json.dumps(options)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.url = str(self._answer())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def asked(self) -> dict[str, float]:
+        """Return `requests`, `refused` and the times of the `first` and the `last` since this was last called."""
+        return self.tell("asked")
+
+    def tell(self, command: str) -> Any:
+        """Return the answer to a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def ceiling(self, seconds: float = 3.0) -> float:
+        """Return the pages a second it gives a bare client that throws them away, eight requests at a time."""
+        self.asked()
+        asyncio.run(_fetch(f"{self.url}/v1/charges?limit=100", seconds))
+        asked = self.asked()
+        return asked["requests"] / (asked["last"] - asked["first"])
+
+
+async def _fetch(url: str, seconds: float) -> None:
+    until = time.monotonic() + seconds
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        while time.monotonic() < until:
+            async with session.get(url, headers={"Authorization": "Bearer sk_test_benchmark"}) as response:
+                await response.read()
+
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(work(session) for _ in range(8)))
 
 
 class Project:
     """A copy of the project with one dataflow, Bench, in a temporary folder."""
 
     def __init__(self, url: str, **attributes: Any) -> None:
+        self.tables: list[str] = attributes["tables"]
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
         for name in ("stripe_dataflow", "workspace.yaml", "dagster.yaml", "pyproject.toml"):
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, self.folder / name)
@@ -89,18 +129,17 @@ class Project:
         with duckdb.connect(str(self.folder / "data.duckdb"), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
-    def wrong_rows(self, truth: str) -> int:
-        """Return how many charges differ from the server's truth, in either direction."""
-        names = (
-            "id, amount, currency, status, customer, description, metadata::varchar, payment_method_details::varchar"
-        )
-        columns = {name.partition("::")[0]: "VARCHAR" for name in names.split(", ")} | {"amount": "BIGINT"}
-        for name in ("metadata", "payment_method_details"):
-            columns[name] = "JSON"
-        read = f"read_json('{truth}', format='newline_delimited', columns={columns})"
-        mine, theirs = f"select {names} from Bench.charges where _deleted_at is null", f"select {names} from {read}"
-        sql = f"select count(*) from (({mine} except {theirs}) union all ({theirs} except {mine}))"
-        return self.query(sql)[0][0]
+    def check(self, server: Server) -> None:
+        """Compare every table with the server's truth.
+
+        Raises:
+            RuntimeError: A row is missing, too many, or different.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            count = server.tell(" ".join(["truth", folder, *self.tables]))
+            wrong = wrong_rows(self.folder / "data.duckdb", Path(folder), self.tables)
+        if wrong or not count:
+            raise RuntimeError(f"{wrong} rows of {count} differ from the server's truth")
 
     def close(self) -> None:
         """Delete the folder."""

@@ -1,50 +1,64 @@
-"""The simulated account in a process of its own; told to stop, it says what it was asked.
+"""The simulated account in a process of its own; what it is told on standard input it answers with one line of JSON.
 
-Run as `python benchmarks/server.py '{"charges": 100000, "endpoint_rps": 25, "latency_s": 0.15}'`.
+Run as `python benchmarks/server.py '{"charges": 100000, "endpoint_rps": 25, "latency_s": 0.15}'`; it says its URL
+first. `asked`: what it was asked since the last time. `truth FOLDER TABLE...`: write what it lists, a file a table.
+`grow`: change 0.1 % of the charges. The end of the input stops it.
 """
 
 import json
-import signal
 import sys
 from pathlib import Path
-from threading import Event
 
 import orjson
 
 from stripe_dataflow.sandbox import Account, Faults, Limits, Sandbox
 
+LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+
 
 def main() -> None:
-    """Serve until SIGTERM; print the URL first and one line of JSON last."""
+    """Serve until the input ends."""
     options = json.loads(sys.argv[1])
     account = Account(options.get("customers", 60), 1, charges=options.get("charges"))
-    if "truth" in options:
-        lines = [
-            orjson.dumps(c, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE) for c in account.listed("charges")
-        ]
-        Path(options["truth"]).write_bytes(b"".join(lines))
     limits = Limits(global_rps=options.get("global_rps"), endpoint_rps=options.get("endpoint_rps"))
-    stop = Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with Sandbox(account, limits=limits, faults=Faults(latency_s=options.get("latency_s", 0.0))) as sandbox:
-        print(sandbox.url, flush=True)
-        while not stop.wait(0.2):
-            if "grow" in options and Path(options["grow"]).exists():
-                grow(account, Path(options["grow"]))
-        times = [at for at, _, _ in sandbox.requests]
-        print(json.dumps({
-            "requests": sum(n for status, n in sandbox.counts.items() if isinstance(status, int)),
-            "refused": sandbox.counts[429],
-            "seconds": max(times) - min(times) if times else 0.0,
-        }), flush=True)  # fmt: skip
+        print(json.dumps(sandbox.url), flush=True)
+        for line in sys.stdin:
+            command, *words = line.split()
+            if command == "asked":
+                answer = asked(sandbox)
+            elif command == "truth":
+                answer = write_truth(account, Path(words[0]), words[1:])
+            else:
+                answer = grow(account)
+            print(json.dumps(answer), flush=True)
 
 
-def grow(account: Account, asked: Path) -> None:
-    """Change one object in a thousand, as often as a file asks for it; the file goes when it is done."""
-    charges = account.listed("charges")
-    for charge in charges[:: max(len(charges) // max(len(charges) // 1000, 1), 1)]:
+def asked(sandbox: Sandbox) -> dict[str, float]:
+    """Return how many requests came and were refused, when the first and the last came, and forget them."""
+    seen = [sandbox.requests.popleft() for _ in range(len(sandbox.requests))]
+    times = [at for at, _, _ in seen] or [0.0]
+    refused = sum(status == 429 for _, _, status in seen)
+    return {"requests": len(seen), "refused": refused, "first": min(times), "last": max(times)}
+
+
+def write_truth(account: Account, folder: Path, tables: list[str]) -> int:
+    """Write each table's objects as lines, without going through HTTP; return how many there are."""
+    count = 0
+    for table in tables:
+        with (folder / f"{table}.ndjson").open("wb") as file:
+            for item in account.listed(table):
+                file.write(orjson.dumps(item, option=LINE))
+                count += 1
+    return count
+
+
+def grow(account: Account) -> int:
+    """Change one charge in a thousand, at least one; return how many."""
+    chosen = account.listed("charges")[::1000]
+    for charge in chosen:
         account.update("charges", charge["id"], metadata={"benchmark": "changed"})
-    asked.unlink()
+    return len(chosen)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ from stripe_dataflow.warehouse.target import WAREHOUSE, literal
 # The oldest format that has all we use: analysts' other tools lag behind DuckDB's releases.
 # Most tables are small and have many columns: DuckDB's default of 256 KB makes the file twice as large.
 BLOCK_BYTES = 32_768
+# Rows go to disk, compressed, a row group at a time, instead of waiting in memory uncompressed: DuckDB's
+# default of 122,880 wide rows does not fit the memory limit, and spills each small block to a file of its own.
+ROW_GROUP = 10_240
 STORAGE_VERSION = "v1.2.0"
 OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
@@ -46,6 +49,7 @@ def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPy
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,
+        "write_buffer_row_group_count": 1,
         "temp_directory": str(spill_dir),
         "autoinstall_known_extensions": False,
     }
@@ -87,7 +91,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
     is_new = not database.exists()
     mode = "read_only"
     if not read_only:
-        mode = f"storage_version '{STORAGE_VERSION}'"
+        mode = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP}"
         if is_new:  # a file keeps the size it was made with
             mode += f", block_size {BLOCK_BYTES}"
     statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"

@@ -17,8 +17,9 @@ WRITER_COLUMNS = (
     Column("_fetched_at", "BIGINT", nullable=True, source="value"),
     Column("_deleted", "BOOLEAN", nullable=True, source="value"),
 )
-# Stripe's largest objects, subscriptions with hundreds of items, are below one; DuckDB's own is 16.
-MAX_OBJECT_BYTES = 16 * 1024 * 1024
+# Stripe's largest objects, subscriptions with hundreds of items, are below 1 MB. DuckDB's own bound is 16, and
+# each of its threads takes a buffer of twice the bound.
+MAX_OBJECT_BYTES = 8 * 1024 * 1024
 
 
 def stage(connection: duckdb.DuckDBPyConnection, target: Target, paths: Sequence[Path]) -> int:

@@ -21,8 +21,9 @@ from stripe_dataflow.warehouse.runs import is_alive
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.target import STAGE, Target, literal
 
-_MANY_ROWS = 100_000
-_MERGE_FACTOR = 2
+_MANY_ROWS = 20_000
+_MERGE_FACTOR = 1.5
+_STAGE_ROW_GROUP = 4096  # each thread fills one of its own; staged files hold about twice as many rows
 
 
 class Warehouse:
@@ -40,7 +41,7 @@ class Warehouse:
         *,
         stage_dir: Path,
         wait_s: float = 60,
-        memory_mb: int = 144,
+        memory_mb: int = 192,
         threads: int = 2,
     ) -> None:
         self.database = Path(database)
@@ -53,7 +54,10 @@ class Warehouse:
         self._spill_dir = folder / f"{name}.spill"
         self._connection = opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=self._spill_dir)
         # What is staged is fetched again after a crash: no log of it is written.
-        self._connection.execute(f"attach {literal(str(self._stage_file))} as {STAGE} (recovery_mode 'no_wal_writes')")
+        self._connection.execute(
+            f"attach {literal(str(self._stage_file))} as {STAGE} "
+            f"(recovery_mode 'no_wal_writes', row_group_size {_STAGE_ROW_GROUP})"
+        )
         self._stage_file.chmod(opening.OWNER_ONLY)
         self._turn = threading.RLock()
         self._staging = threading.Lock()
@@ -152,7 +156,7 @@ class Warehouse:
         if not staging.holds_more_than(connection, target, _MANY_ROWS):
             yield
             return
-        connection.execute(f"set memory_limit = '{self._memory_mb * _MERGE_FACTOR}MB'")
+        connection.execute(f"set memory_limit = '{self._memory_mb * _MERGE_FACTOR:.0f}MB'")
         try:
             yield
         finally:
