@@ -53,6 +53,7 @@ class Table:
         event_objects: What an event's payload is, where it is not the object itself.
         deleted_events: Event types after which the object is gone (a canceled subscription is not).
         deletable: Objects can disappear from the list, so absence from a complete list means deleted.
+        counted: Stripe's search counts the objects created in a span.
         look_back_days: Days before the cursor to list again, where changes come without an event.
         keep_current: How a later run finds what changed: by `events` (and `look_back_days`), by
             `look_back` alone, by the whole `list`, or, for children, along with changed `parents`.
@@ -81,6 +82,7 @@ class Table:
     event_objects: tuple[str, ...] = ()
     deleted_events: tuple[str, ...] = ()
     deletable: bool = False
+    counted: bool = False
     look_back_days: int = 0
     keep_current: KeepCurrent = "list"
     pii: tuple[str, ...] = ()

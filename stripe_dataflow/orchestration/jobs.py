@@ -13,6 +13,8 @@ from stripe_dataflow.orchestration.removal import remove_job
 from stripe_dataflow.orchestration.rollback import rollback_job
 from stripe_dataflow.orchestration.run_session import RunSession
 
+MODE_TAG = "mode"
+
 
 def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
     """Return a dataflow's definitions; making them needs no network, key or database file."""
@@ -23,15 +25,24 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
         executor_def=dg.in_process_executor,
         tags={"dataflow": dataflow.name},
     )
-    schedule = run_schedule(dataflow)
+    reconcile = dg.define_asset_job(
+        f"{dataflow.name}__reconcile",
+        selection=dg.AssetSelection.groups(dataflow.name),
+        description=(
+            f"Bring {dataflow.title} up to date and find what Stripe told no event of: recent partitions are listed "
+            "again, older ones counted by Stripe or listed in turn. For every night; the schedule is off at first."
+        ),
+        executor_def=dg.in_process_executor,
+        tags={"dataflow": dataflow.name, MODE_TAG: "reconcile"},
+    )
     with warnings.catch_warnings():
         # Of backfill_policy, which is what makes one run of a whole range of partitions.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [table_asset(dataflow, chosen) for chosen in dataflow.tables.values()]
     return dg.Definitions(
         assets=assets,
-        jobs=[job, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
-        schedules=[schedule] if schedule else [],
+        jobs=[job, reconcile, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
+        schedules=[schedule for schedule in (run_schedule(dataflow), nightly_schedule(dataflow)) if schedule],
         resources={session_key(dataflow): session_resource(dataflow)},
     )
 
@@ -51,16 +62,31 @@ def run_schedule(dataflow: Dataflow) -> dg.ScheduleDefinition | None:
     )
 
 
+def nightly_schedule(dataflow: Dataflow) -> dg.ScheduleDefinition:
+    """Return the schedule `<name>__reconcile_nightly`, off until someone turns it on in the UI."""
+    schedule = dataflow.attributes.schedule
+    return dg.ScheduleDefinition(
+        name=f"{dataflow.name}__reconcile_nightly",
+        job_name=f"{dataflow.name}__reconcile",
+        cron_schedule="30 3 * * *",
+        execution_timezone=schedule.timezone if schedule else "UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    )
+
+
 def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
     """Return the session of a run: opened when its first table asks, closed when the run ends."""
 
     @dg.resource(
         config_schema={
             "mode": dg.Field(
-                dg.Enum("Mode", [dg.EnumValue("auto"), dg.EnumValue("list")]),
+                dg.Enum("Mode", [dg.EnumValue(mode) for mode in ("auto", "list", "reconcile")]),
                 default_value="auto",
                 is_required=False,
-                description="auto: the cheapest way that is exact. list: read every list again.",
+                description=(
+                    "auto: what events tell of. list: read every list again. reconcile: what events tell of, "
+                    "and what they do not: recent partitions by their list, older ones by their count."
+                ),
             )
         },
         description=f"What all steps of one run of {dataflow.title} share.",
@@ -68,7 +94,9 @@ def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
     def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
         if context.run is None or context.instance is None:
             raise ConfigError("The session of a dataflow lives in a run.")
-        shared = RunSession(dataflow, context.run, context.instance, context.resource_config["mode"])
+        # A job says it by its tag: a default configuration is lost where a job has partitions.
+        mode = context.run.tags.get(MODE_TAG, context.resource_config["mode"])
+        shared = RunSession(dataflow, context.run, context.instance, mode)
         try:
             yield shared
         finally:

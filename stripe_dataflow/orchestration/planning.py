@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -20,8 +20,15 @@ from stripe_dataflow.orchestration.partitions import (
     windows_by_key,
 )
 from stripe_dataflow.stripe_api import Window
-from stripe_dataflow.sync import Cursor, Plan, TablePlan
-from stripe_dataflow.warehouse import committed_partitions, get_cursor, has_columns, rows_by_day
+from stripe_dataflow.sync import Cursor, Plan, TablePlan, recheck
+from stripe_dataflow.warehouse import (
+    committed_partitions,
+    get_cursors,
+    has_columns,
+    listed_at,
+    rows_by_day,
+    schema_columns,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,14 @@ def asked_of(dataflow: Dataflow, tags: Mapping[str, str]) -> Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the registry and the catalog of the database say of a dataflow: cursors, and columns by table."""
+
+    cursors: Mapping[str, str]
+    columns: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Planner:
     """Makes the plan of one run; reads cursors and committed partitions from the registry.
 
@@ -65,10 +80,14 @@ class Planner:
 
     def plan(self, connection: duckdb.DuckDBPyConnection, asked: Asked) -> Plan:
         """Return what to load of every table of the dataflow."""
-        tables = [self._table(connection, asked, chosen) for chosen in self.dataflow.tables.values()]
+        name = self.dataflow.name
+        known = Known(get_cursors(connection, name), schema_columns(connection, name))
+        tables = [self._table(connection, asked, chosen, known) for chosen in self.dataflow.tables.values()]
         return Plan(asked.span, tuple(tables))
 
-    def _table(self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable) -> TablePlan:
+    def _table(
+        self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable, known: Known
+    ) -> TablePlan:
         table, span = chosen.table, asked.span
         plan = TablePlan(
             chosen.target.commented(descriptions(table)),
@@ -76,19 +95,39 @@ class Planner:
             metadata_only=chosen.purpose == "privacy_metadata",
             hashed=chosen.hashed,
             hash_key=self.dataflow.hash_key(),
+            parent=parent.target if table.parent and (parent := self.dataflow.tables.get(table.parent)) else None,
         )
         if not asked.everything or plan.metadata_only:
             return plan
         begun = Cursor.begin(self.newest, now=span.lt, start=span.gte)
         plan = replace(plan, cursor=str(begun or ""))
-        last = Cursor.parse(get_cursor(connection, self.dataflow.name, table.name))
-        cheap = self.mode == "auto" and not asked.by_key and begun is not None and _tells_changes(table)
+        last = Cursor.parse(known.cursors.get(table.name))
+        cheap = self.mode != "list" and not asked.by_key and begun is not None and _tells_changes(table)
         # A renamed table, or one with a column that was excluded, is read whole: its old rows lack values.
-        cheap = cheap and has_columns(connection, plan.target)
+        cheap = cheap and has_columns(known.columns, plan.target)
         if not cheap or last is None or not last.covers(span.gte, span.lt):
             return plan
+        plan = replace(plan, changes_only=True, since=last.event, checked=last.checked)
+        if self.mode == "reconcile":
+            return self._reconciling(connection, asked, plan, known)
         days = rows_by_day(connection, plan.target) if table.events and table.created_filter else {}
-        return replace(plan, changes_only=True, since=last.event, rows_by_day=days)
+        return replace(plan, rows_by_day=days)
+
+    def _reconciling(
+        self, connection: duckdb.DuckDBPyConnection, asked: Asked, plan: TablePlan, known: Known
+    ) -> TablePlan:
+        """Return the plan that also looks at what no event told of; where that is the whole list, the plan of that."""
+        table = plan.table
+        whole = replace(plan, changes_only=False)
+        if table.parent:  # comes along with its parents, if those are reconciled by their partitions
+            parent = self.dataflow.tables.get(table.parent)
+            above = self._table(connection, asked, parent, known) if parent else None
+            return plan if above and above.changes_only else whole
+        if not table.created_filter:
+            return whole
+        days, at = rows_by_day(connection, plan.target), listed_at(connection, self.dataflow.name, table.name)
+        again = recheck(table, plan.windows, now=asked.span.lt, rows_by_day=days, listed_at=at)
+        return replace(plan, recheck=again, rows_by_day=days if table.events else {})
 
     def _uncommitted(
         self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable

@@ -63,7 +63,7 @@ class _Open:
 class RunSession:
     """The session that all steps of one run share; nothing is opened before the first table asks.
 
-    `mode` is `auto` or `list`, as the run's configuration says.
+    `mode` is `auto`, `list` or `reconcile`, as the run's configuration says.
     """
 
     dataflow: Dataflow

@@ -7,7 +7,7 @@ from typing import Literal
 
 from stripe_dataflow.catalog import TABLES, Table
 
-Operation = Literal["list", "retrieve", "snapshot"]
+Operation = Literal["list", "retrieve", "search", "snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Routes:
                 self._add(table.path, Endpoint("snapshot", table))
             else:
                 self._add(table.path, Endpoint("list", table))
+                if table.counted:
+                    self._add(f"{table.path}/search", Endpoint("search", table))
                 self._add(f"{table.path}/{{object_id}}", Endpoint("retrieve", table))
 
     def _add(self, path: str, endpoint: Endpoint) -> None:

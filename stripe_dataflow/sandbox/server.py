@@ -18,6 +18,7 @@ from stripe_dataflow.sandbox.lists import Lists, join
 from stripe_dataflow.sandbox.query import Values, values_of
 from stripe_dataflow.sandbox.refusals import Refusal, unrecognized
 from stripe_dataflow.sandbox.routes import Endpoint, Routes
+from stripe_dataflow.sandbox.search import search
 from stripe_dataflow.sandbox.shapes import object_name
 from stripe_dataflow.sandbox.views import pretty
 
@@ -42,6 +43,7 @@ class Server:
         self.stopping = asyncio.Event()
         self._account_id: str = account.snapshot("account")["id"]
         self._gate = Gate(limits)
+        self._account = account
         self._lists = Lists(account)
         self._routes = Routes()
         self._numbers = count(1)
@@ -87,6 +89,8 @@ class Server:
             return self._lists.page(endpoint.table, ids, path, values)
         if endpoint.operation == "retrieve":
             return self._lists.retrieve(endpoint.table, ids, values)
+        if endpoint.operation == "search":
+            return search(self._account, endpoint.table, path, values)
         return self._lists.snapshot(endpoint.table, values)
 
     async def _spoil(self, request: web.BaseRequest, body: bytes, fault: Fault) -> web.StreamResponse:

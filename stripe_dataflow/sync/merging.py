@@ -19,7 +19,9 @@ from stripe_dataflow.warehouse import (
     TableFacts,
     Target,
     Warehouse,
+    changed_ids,
     get_cursor,
+    ids_created,
     profile,
     record_load,
     record_partition,
@@ -54,6 +56,7 @@ class Loading:
     counts: Counts = field(default_factory=Counts)
     merged: list[Window] = field(default_factory=list)
     facts: TableFacts | None = None
+    missed: Sequence[str] = ()
     merged_at: float = field(default_factory=time.monotonic)
     recorded: Traffic = field(default_factory=Traffic)
     recorded_at: float = field(default_factory=time.monotonic)
@@ -62,7 +65,10 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What loading one table came to; seconds from asking for it to its last commit."""
+    """What loading one table came to; seconds from asking for it to its last commit.
+
+    `missed` are ids that reconciling found changed and no event had told of.
+    """
 
     plan: TablePlan
     load_id: int
@@ -74,6 +80,12 @@ class Loaded:
     unknown_fields: Sequence[str]
     how: str
     facts: TableFacts
+    missed: Sequence[str]
+
+    @property
+    def changed(self) -> int:
+        """Return how many rows are new, changed or deleted."""
+        return self.counts.inserted + self.counts.updated + self.counts.deleted
 
 
 class Merger:
@@ -121,6 +133,19 @@ class Merger:
             raise batch.error
         loading.done = batch.done
 
+    def settle(self, tracks: Sequence[Track]) -> list[Loading]:
+        """Return the finished loads of tables in which nothing changed, recorded in one transaction.
+
+        To open the file for each of them would cost an hourly run more than all its reading.
+        """
+        settled = [Loading(track.plan) for track in tracks]
+        with self._warehouse.transaction() as connection:
+            for loading, track in zip(settled, tracks, strict=True):
+                self._record(connection, loading, track, counts=Counts())
+        for loading in settled:
+            loading.done = True
+        return settled
+
     def _groups(self, loading: Loading, track: Track, complete: list[Window]) -> list[list[Window]]:
         """Return partitions in groups that are merged together: few transactions, none of them large."""
         if track.feed.rows < _MANY_ROWS:
@@ -143,11 +168,19 @@ class Merger:
             started = track.started_us
             scopes = [Scope.window(w.gte, w.lt, started=started) for w in track.windows]
             if track.plan.table.parents:
-                rest = Scope.parents(track.parents, started=started)
+                rest = Scope.parents(track.parents | self._parents_listed(track), started=started)
             else:
                 rest = Scope.changes(outside=[(w.gte, w.lt) for w in track.windows])
-            self._merge(loading, track, [*scopes, rest])
+            complete = [w for w in track.plan.windows if track.plan.recheck and _covered(w, track.windows)]
+            self._merge(loading, track, [*scopes, rest], complete=complete)
         loading.done = batch.done
+
+    def _parents_listed(self, track: Track) -> set[str]:
+        """Return the parents that were listed, or are gone from a list: these have no children any more."""
+        if not track.listed or not track.plan.parent:
+            return set()
+        with self._warehouse.reading() as connection:
+            return ids_created(connection, track.plan.parent, [(w.gte, w.lt) for w in track.listed])
 
     def _describe(self, loading: Loading, track: Track, batch: Batch) -> None:
         """Once all is read, keep what can be said of the columns, and drop the rows."""
@@ -184,6 +217,7 @@ class Merger:
             unknown,
             track.how,
             facts,
+            loading.missed,
         )
 
     @staticmethod
@@ -200,23 +234,39 @@ class Merger:
         self, loading: Loading, track: Track, scopes: Sequence[Scope], *, complete: Sequence[Window] = ()
     ) -> None:
         """Move rows, history, cursor and load record in one transaction."""
-        plan, run, target = loading.plan, self._run, loading.plan.target
-        whole = len(loading.merged) + len(complete) == len(plan.windows) or plan.changes_only
+        run, target = self._run, loading.plan.target
         with self._warehouse.transaction() as connection:
             merged = [self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope) for scope in scopes]
             counts = sum(merged, start=Counts())
-            before = get_cursor(connection, run.dataflow, plan.table.name)
-            if plan.cursor and whole:
-                set_cursor(connection, run.dataflow, plan.table.name, cursor=plan.cursor)
-            stats = self._stats(loading, track, counts=counts, windows=complete, cursor_before=before)
-            record_load(connection, target, run.load_id, stats=stats)
-            rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
-            for span, count in rows.items():
-                record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
-            loading.facts = run.look(connection, target) if whole else None
+            self._record(connection, loading, track, counts=counts, complete=complete)
+            if loading.plan.recheck:
+                usual = [(w.gte, w.lt) for w in track.usual]
+                loading.missed = changed_ids(connection, target, run.load_id, known=track.told, outside=usual)
         loading.counts += counts
         loading.merged_at = time.monotonic()
         loading.merged += complete
+
+    def _record(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        loading: Loading,
+        track: Track,
+        *,
+        counts: Counts,
+        complete: Sequence[Window] = (),
+    ) -> None:
+        """Write the load's record and partitions; with the last of them also the cursor."""
+        plan, run, target = loading.plan, self._run, loading.plan.target
+        whole = len(loading.merged) + len(complete) == len(plan.windows) or plan.changes_only
+        before = get_cursor(connection, run.dataflow, plan.table.name)
+        if plan.cursor and whole:
+            set_cursor(connection, run.dataflow, plan.table.name, cursor=plan.cursor)
+        stats = self._stats(loading, track, counts=counts, windows=complete, cursor_before=before)
+        record_load(connection, target, run.load_id, stats=stats)
+        rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
+        for span, count in rows.items():
+            record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
+        loading.facts = run.look(connection, target) if whole else None
 
     def _stats(
         self,
@@ -242,3 +292,7 @@ class Merger:
             seconds=seconds,
             cursor_before=cursor_before,
         )
+
+
+def _covered(window: Window, spans: Sequence[Window]) -> bool:
+    return any(span.gte <= window.gte and window.lt <= span.lt for span in spans)

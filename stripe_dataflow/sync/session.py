@@ -15,7 +15,7 @@ from stripe_dataflow.stripe_api import Connection, Transport
 from stripe_dataflow.sync.changes import ChangeReader
 from stripe_dataflow.sync.extraction import Extraction
 from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
-from stripe_dataflow.sync.merging import Loaded, Merger, RunOfLoad
+from stripe_dataflow.sync.merging import Loaded, Loading, Merger, RunOfLoad
 from stripe_dataflow.sync.plan import Plan, TablePlan, readings
 from stripe_dataflow.sync.progress import Reporter
 from stripe_dataflow.sync.track import Track
@@ -53,6 +53,7 @@ class Session:
         self._folder = folder
         self._tracks: dict[str, Track] = {}
         self._attempts: dict[str, int] = {}
+        self._settled: dict[str, Loading] = {}
         self._reporter = Reporter(self._tracks)
         self._running: _Loop | None = None
 
@@ -97,16 +98,28 @@ class Session:
                 track.feed.wait(_TICK_S)
                 self._relieve(name)
                 self._reporter.tick(log)
-                self._merger.take(loading, track)
+                if track.unchanged:
+                    loading = self._settle(name)
+                else:
+                    self._merger.take(loading, track)
         except BaseException as error:
             self._merger.abandon(loading)
             if isinstance(error, DataflowError):
                 error.partitions_merged = len(loading.merged)
             # A retry of the step reads the table again, from the start.
             del self._tracks[name]
+            self._settled.pop(name, None)
             track.feed.finish(error if isinstance(error, Exception) else None)
             raise
         return self._merger.finish(loading, track, seconds=time.monotonic() - started)
+
+    def _settle(self, name: str) -> Loading:
+        """Return the load of a table in which nothing changed, recorded along with all others like it."""
+        if name not in self._settled:
+            quiet = [n for n, track in self._tracks.items() if track.unchanged and n not in self._settled]
+            loads = self._merger.settle([self._tracks[n] for n in quiet])
+            self._settled |= dict(zip(quiet, loads, strict=True))
+        return self._settled[name]
 
     def _relieve(self, name: str) -> None:
         """Take the rows of other tables whose reading waits, or soon will."""

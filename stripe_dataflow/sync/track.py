@@ -17,7 +17,9 @@ class Track:
 
     `fraction` is the share of the time span that was read, 0 to 1; None where no one can tell.
     Of a table whose changes alone are read, `windows` were listed whole; of a child, the lists of
-    `parents` were. `how` says in words how it was read. `started_us` is when reading began, microseconds since 1970.
+    `parents` were, and `listed` are the windows whose parents were listed whole.
+    `told` are the ids that events told of, and `usual` the windows that are read even if nothing is reconciled.
+    `how` says in words how it was read. `started_us` is when reading began, microseconds since 1970.
     """
 
     plan: TablePlan
@@ -27,6 +29,9 @@ class Track:
     how: str = "listed whole"
     windows: list[Window] = field(default_factory=list)
     parents: set[str] = field(default_factory=set)
+    listed: list[Window] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    usual: list[Window] = field(default_factory=list)
     started_us: int = field(default_factory=lambda: time.time_ns() // 1000)
     writer: RowWriter = field(init=False)
 
@@ -34,6 +39,13 @@ class Track:
         plan = self.plan
         self.writer = RowWriter(plan.table, excluded=plan.target.excluded, hashed=plan.hashed, key=plan.hash_key)
         self.feed.publish(self.plan.windows)
+
+    @property
+    def unchanged(self) -> bool:
+        """Tell whether the table was read to its end by its changes, and there were none."""
+        feed = self.feed
+        read = self.plan.changes_only and feed.done and not feed.error
+        return read and not (feed.rows or self.windows or self.parents or self.plan.recheck)
 
     def write(self, objects: list[Object], asked_at_us: int, parent_id: str | None = None) -> None:
         """Write the objects that lie in the plan's windows."""

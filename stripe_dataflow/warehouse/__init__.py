@@ -1,6 +1,6 @@
 """DuckDB: open and lock, stage, merge, history and rollback, and the registry of loads and runs."""
 
-from stripe_dataflow.warehouse.cursors import get_cursor, set_cursor
+from stripe_dataflow.warehouse.cursors import get_cursor, get_cursors, set_cursor
 from stripe_dataflow.warehouse.dataflows import (
     DataflowRow,
     DataflowState,
@@ -9,12 +9,21 @@ from stripe_dataflow.warehouse.dataflows import (
     list_tables,
     register_dataflow,
 )
-from stripe_dataflow.warehouse.facts import TableFacts, landed_rows, rows_by_day, table_facts, window_rows
+from stripe_dataflow.warehouse.facts import (
+    TableFacts,
+    changed_ids,
+    ids_created,
+    landed_rows,
+    rows_by_day,
+    table_facts,
+    window_rows,
+)
 from stripe_dataflow.warehouse.loads import (
     LoadRow,
     LoadStats,
     committed_partitions,
     list_loads,
+    listed_at,
     record_load,
     record_partition,
 )
@@ -25,7 +34,7 @@ from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
 from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
 from stripe_dataflow.warehouse.scope import Counts, Scope
-from stripe_dataflow.warehouse.tables import has_columns
+from stripe_dataflow.warehouse.tables import has_columns, schema_columns
 from stripe_dataflow.warehouse.target import OUR_COMMENTS, Target, quote, table_sql
 from stripe_dataflow.warehouse.timeline import State, list_states, resolve_target
 from stripe_dataflow.warehouse.warehouse import Warehouse
@@ -48,18 +57,22 @@ __all__ = [
     "TableRow",
     "Target",
     "Warehouse",
+    "changed_ids",
     "committed_partitions",
     "compact",
     "end_run",
     "get_cursor",
+    "get_cursors",
     "has_columns",
     "has_registry",
+    "ids_created",
     "landed_rows",
     "list_dataflows",
     "list_loads",
     "list_runs",
     "list_states",
     "list_tables",
+    "listed_at",
     "profile",
     "prune",
     "quote",
@@ -70,6 +83,7 @@ __all__ = [
     "resolve_target",
     "restore",
     "rows_by_day",
+    "schema_columns",
     "set_cursor",
     "start_run",
     "table_facts",

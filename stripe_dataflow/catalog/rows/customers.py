@@ -9,6 +9,7 @@ ROWS = (
         classes=("Customer",),
         description="People and companies who pay you",
         created_filter=True,
+        counted=True,
         events=("customer",),
         deleted_events=("customer.deleted",),
         deletable=True,
