@@ -117,11 +117,17 @@ def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     open_ones = ExitStack()
 
     def make(
-        *, customers: int = 20, seed: int = 1, event_version: str | None = None, days_ago: float = 0, **attributes: Any
+        *,
+        customers: int = 20,
+        seed: int = 1,
+        event_version: str | None = None,
+        days_ago: float = 0,
+        now: int | None = None,
+        **attributes: Any,
     ) -> Shop:
         folder = tmp_path_factory.mktemp("shop")
         # An account whose clock moves must stay behind the real one, as Stripe's does.
-        now = int(time.time() - days_ago * 86_400) if days_ago else None
+        now = int(time.time() - days_ago * 86_400) if days_ago else now
         account, faults = Account(customers, seed, now, event_version=event_version), Faults()
         sandbox = open_ones.enter_context(Sandbox(account, faults=faults))
         instance = open_ones.enter_context(dg.DagsterInstance.ephemeral(str(folder)))

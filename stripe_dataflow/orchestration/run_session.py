@@ -17,8 +17,9 @@ import duckdb
 from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
+from stripe_dataflow.orchestration.same_account import account_of, refuse_other_account
 from stripe_dataflow.stripe_api import Connection
-from stripe_dataflow.sync import Loaded, RunOfLoad, Session, newest_event
+from stripe_dataflow.sync import Loaded, RunOfLoad, Session, begin
 from stripe_dataflow.warehouse import (
     Counts,
     DataflowRow,
@@ -28,6 +29,8 @@ from stripe_dataflow.warehouse import (
     Target,
     Warehouse,
     end_run,
+    known_account,
+    note_account,
     prune,
     register_dataflow,
     start_run,
@@ -145,9 +148,16 @@ class RunSession:
             register_dataflow(connection, self._row())
             load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
         stripe, asked = self._connection(), asked_of(self.dataflow, self.run.tags)
-        planner = Planner(self.dataflow, self.run, self.mode, newest_event(stripe) if asked.everything else None)
+        beginning = begin(stripe)
+        planner = Planner(self.dataflow, self.run, self.mode, beginning.newest)
+        seen = account_of(self.dataflow, stripe, beginning.account)
         with self._warehouse.reading() as connection:
+            known = known_account(connection, self.dataflow.name)
+            refuse_other_account(self.dataflow, known, seen)
             plan = planner.plan(connection, asked)
+        if known is None or (seen.account and not known.account):
+            with self._warehouse.transaction() as connection:
+                note_account(connection, self.dataflow.name, seen)
         root = self.run.root_run_id or self.run.run_id
         look = partial(self._look, asked=asked)
         run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, look)

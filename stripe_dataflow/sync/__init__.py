@@ -1,7 +1,7 @@
 """Plan, extract, stage, merge: one table or many. Knows no Dagster."""
 
+from stripe_dataflow.sync.beginning import Beginning, begin
 from stripe_dataflow.sync.cursor import Cursor
-from stripe_dataflow.sync.events import newest_event
 from stripe_dataflow.sync.merging import Loaded, RunOfLoad
 from stripe_dataflow.sync.plan import Plan, TablePlan
 from stripe_dataflow.sync.progress import Progress, listener
@@ -9,6 +9,7 @@ from stripe_dataflow.sync.reconcile import recheck
 from stripe_dataflow.sync.session import Session
 
 __all__ = [
+    "Beginning",
     "Cursor",
     "Loaded",
     "Plan",
@@ -16,7 +17,7 @@ __all__ = [
     "RunOfLoad",
     "Session",
     "TablePlan",
+    "begin",
     "listener",
-    "newest_event",
     "recheck",
 ]

@@ -6,14 +6,12 @@ and their payload is rendered in the account's version: so they only say what to
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_dataflow.catalog import Table, object_names
-from stripe_dataflow.errors import StripeError
-from stripe_dataflow.stripe_api import Ask, Connection, Object, Reader, Traffic, Transport, list_pages
+from stripe_dataflow.stripe_api import Ask, Object, Reader, list_pages
 
 PATH = "/v1/events"
 OVERLAP_S = 60  # an event can show up after a later one was seen
@@ -74,23 +72,6 @@ class EventRouter:
             changed.objects[str(payload["id"])] = Change(at, int(payload.get(table.created) or 0), gone)
         elif known.at == at and known.gone != gone:
             known.gone = False  # within one second the order is not known, so the object is asked for
-
-
-def newest_event(connection: Connection) -> int | None:
-    """Return when the newest event happened, Unix seconds, 0 without any; None where that cannot be read.
-
-    It is Stripe's own clock: whatever a run does not see happened at or after it.
-    """
-    try:
-        return asyncio.run(_newest_event(connection))
-    except StripeError:
-        return None
-
-
-async def _newest_event(connection: Connection) -> int:
-    async with Transport(connection) as transport:
-        answer = await transport.get(Ask("events", PATH, PATH, {"limit": 1}), Traffic())
-    return int(answer.body["data"][0]["created"]) if answer.body["data"] else 0
 
 
 async def read_events(reader: Reader, router: EventRouter, *, since: int) -> None:

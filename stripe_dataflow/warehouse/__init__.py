@@ -1,5 +1,6 @@
 """DuckDB: open and lock, stage, merge, history and rollback, and the registry of loads and runs."""
 
+from stripe_dataflow.warehouse.accounts import AccountSeen, known_account, note_account
 from stripe_dataflow.warehouse.cursors import get_cursor, get_cursors, set_cursor
 from stripe_dataflow.warehouse.dataflows import (
     DataflowRow,
@@ -42,6 +43,7 @@ from stripe_dataflow.warehouse.warehouse import Warehouse
 __all__ = [
     "OUR_COMMENTS",
     "REMOVED",
+    "AccountSeen",
     "Counts",
     "DataflowRow",
     "DataflowState",
@@ -66,6 +68,7 @@ __all__ = [
     "has_columns",
     "has_registry",
     "ids_created",
+    "known_account",
     "landed_rows",
     "list_dataflows",
     "list_loads",
@@ -73,6 +76,7 @@ __all__ = [
     "list_states",
     "list_tables",
     "listed_at",
+    "note_account",
     "profile",
     "prune",
     "quote",

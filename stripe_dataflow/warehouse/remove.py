@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from stripe_dataflow.warehouse import opening
+from stripe_dataflow.warehouse.accounts import forget_account
 from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.tables import column_names
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal, quote, table_sql
@@ -57,6 +58,8 @@ def remove_dataflow(
             _forget(connection, schema, name, table=known[name])
         for place in (schema, f"{schema}_history"):
             _drop_if_empty(connection, place)
+        if tables is None:
+            forget_account(connection, schema)
     return removed
 
 
