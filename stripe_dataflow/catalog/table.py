@@ -53,6 +53,9 @@ class Table:
         event_objects: What an event's payload is, where it is not the object itself.
         deleted_events: Event types after which the object is gone (a canceled subscription is not).
         deletable: Objects can disappear from the list, so absence from a complete list means deleted.
+        clocked: Objects on a test clock are left out of the list unless `test_clock` asks for them.
+        seen_in: Tables and their columns that hold whole objects of this kind, among them some that
+            the list leaves out: what is used there exists.
         counted: Stripe's search counts the objects created in a span.
         look_back_days: Days before the cursor to list again, where changes come without an event.
         keep_current: How a later run finds what changed: by `events` (and `look_back_days`), by
@@ -82,6 +85,8 @@ class Table:
     event_objects: tuple[str, ...] = ()
     deleted_events: tuple[str, ...] = ()
     deletable: bool = False
+    clocked: bool = False
+    seen_in: tuple[tuple[str, str], ...] = ()
     counted: bool = False
     look_back_days: int = 0
     keep_current: KeepCurrent = "list"

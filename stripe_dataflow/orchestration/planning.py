@@ -22,6 +22,7 @@ from stripe_dataflow.orchestration.partitions import (
 from stripe_dataflow.stripe_api import Window
 from stripe_dataflow.sync import Cursor, Plan, TablePlan, recheck
 from stripe_dataflow.warehouse import (
+    Target,
     committed_partitions,
     get_cursors,
     has_columns,
@@ -90,7 +91,7 @@ class Planner:
     ) -> TablePlan:
         table, span = chosen.table, asked.span
         plan = TablePlan(
-            chosen.target.commented(descriptions(table)),
+            self._target(chosen),
             self._uncommitted(connection, asked, chosen),
             metadata_only=chosen.purpose == "privacy_metadata",
             hashed=chosen.hashed,
@@ -112,6 +113,16 @@ class Planner:
             return self._reconciling(connection, asked, plan, known)
         days = rows_by_day(connection, plan.target) if table.events and table.created_filter else {}
         return replace(plan, rows_by_day=days)
+
+    def _target(self, chosen: ChosenTable) -> Target:
+        """Return where a table lands, with its comments and where else its objects are seen."""
+        tables = self.dataflow.tables
+        seen_in = tuple(
+            (tables[name].target, column)
+            for name, column in chosen.table.seen_in
+            if name in tables and column not in (*tables[name].target.excluded, *tables[name].hashed)
+        )
+        return replace(chosen.target, seen_in=seen_in, comments=descriptions(chosen.table))
 
     def _reconciling(
         self, connection: duckdb.DuckDBPyConnection, asked: Asked, plan: TablePlan, known: Known

@@ -50,6 +50,8 @@ def asset_key(dataflow: Dataflow, table: str) -> dg.AssetKey:
 def step_priority(dataflow: Dataflow, table: str) -> int:
     """Return the order of a table's step, higher first: small tables early, so that most commit early."""
     chosen = dataflow.tables[table].table
+    if chosen.seen_in:
+        return -1  # after the tables it is seen in
     return _SIZES[chosen.size] + (0 if chosen.parents else 5)
 
 

@@ -13,6 +13,7 @@ from stripe_dataflow.sandbox.bulk import BulkCharges
 from stripe_dataflow.sandbox.life import customers, platform, rounds, shop, subscriptions
 from stripe_dataflow.sandbox.life.ledger import enter, ledger, pay_out
 from stripe_dataflow.sandbox.naming import (
+    CLOCKS,
     CREATED_EVENTS,
     DAY,
     ENDINGS,
@@ -102,7 +103,8 @@ class Account:
     def keys(self, table: str) -> Keys:
         """Return the keys of what the list shows with the catalog's parameters, oldest first."""
         shelf = self.state.shelves[table]
-        keys = shelf.every if "all" in dict(TABLES[table].params).values() else shelf.shown
+        unfiltered = "all" in dict(TABLES[table].params).values() or shelf.concealed
+        keys = shelf.every if unfiltered else shelf.shown
         if (retention := RETAINED.get(table)) is not None:
             return Keys(keys[bisect_left(keys, (self.now - retention, "")) :])
         return keys
@@ -145,6 +147,20 @@ class Account:
             else:
                 event = next(iter(row.deleted_events), "") or _event_type(row, "deleted")
                 self.state.remove(table, object_id, event=event)
+
+    def start_clock(self) -> str:
+        """Return the id of a new test clock."""
+        with self.lock:
+            clock_id = self.state.ids.next("clock", 24)
+            clock = {"id": clock_id, "object": "test_helpers.test_clock", "created": self.now, "status": "ready"}
+            self.state.shelves[CLOCKS.name].put(clock, (self.now, clock_id))
+        return clock_id
+
+    def conceal(self, table: str, object_id: str, **fields: Any) -> None:
+        """Leave an object out of its list, as Stripe does with what hangs on a `test_clock` and with inline prices."""
+        with self.lock:
+            self.state.shelves[table].conceal(object_id)
+            self.state.change(table, object_id, **fields)
 
     def _parents(self, row: Table, fields: dict[str, Any]) -> tuple[str, ...]:
         """Take the parents' ids from the fields; those not given are the newest objects there are."""

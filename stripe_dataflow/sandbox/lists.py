@@ -101,7 +101,7 @@ class Lists:
         shelf = self._shelves[table.name]
         if parents:
             return shelf.by_parent.get(parents, Keys())
-        keys = shelf.shown
+        keys = shelf.every if "test_clock" in query.filters else shelf.shown
         for name, values in query.filters.items():
             keys = self._filtered(shelf, keys, name, values)
         return keys
@@ -109,7 +109,7 @@ class Lists:
     def _filtered(self, shelf: Shelf, keys: Keys, name: str, values: list[str]) -> Keys:
         hidden = HIDDEN.get(shelf.table.name, ("", ()))
         if name == hidden[0] and values == ["all"]:
-            return shelf.every
+            return Keys(key for key in shelf.every if key[1] not in shelf.concealed) if keys is shelf.shown else keys
         wanted = list(hidden[1]) if name == hidden[0] and values == ["ended"] else self._wanted(shelf, name, values)
         found = [shelf.where(name.removesuffix("s") if name == "types" else name, value) for value in wanted]
         merged = found[0] if len(found) == 1 else Keys(sorted(key for each in found for key in each))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stripe_dataflow.catalog import TABLES, Table
+from stripe_dataflow.sandbox.naming import CLOCKS
 
 Operation = Literal["list", "retrieve", "search", "snapshot"]
 
@@ -35,7 +36,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._root = _Node()
-        for table in TABLES.values():
+        for table in (*TABLES.values(), CLOCKS):
             if table.snapshot:
                 self._add(table.path, Endpoint("snapshot", table))
             else:

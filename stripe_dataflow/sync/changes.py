@@ -15,6 +15,7 @@ from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.stripe_api import Ask, Object, Reader, Traffic, Transport, Window, Windows, read_windows, union
 from stripe_dataflow.stripe_api.windows import PAGE
 from stripe_dataflow.sync.children import ChildReader
+from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.events import OVERLAP_S, Change, EventRouter, read_events
 from stripe_dataflow.sync.plan import TablePlan
 from stripe_dataflow.sync.reconcile import Recheck, differing
@@ -45,10 +46,11 @@ class _Root:
 class ChangeReader:
     """Brings the tables of a run up to date that have a cursor; lives in one event loop."""
 
-    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track]) -> None:
+    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track], clocks: Clocks) -> None:
         self._transport = transport
         self._span = span
         self._tracks = tracks
+        self._clocks = clocks
 
     async def read(self, plans: Sequence[TablePlan]) -> None:
         """Read what changed of some tables; a failure is told to the tables it concerns, not raised."""
@@ -124,6 +126,8 @@ class ChangeReader:
             await _deliver(root, objects, asked_at_us)
 
         reader = Reader(self._transport, root.traffic)
+        if table.clocked:
+            await self._clocks.read(reader, ask, windows, deliver=deliver)
         await read_windows(reader, ask, left, created=table.created, deliver=deliver)
 
     async def _read_objects(self, root: _Root, ids: list[str]) -> None:

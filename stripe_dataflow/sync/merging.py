@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import duckdb
+import orjson
 
 from stripe_dataflow.stripe_api import Traffic, Window, union
 from stripe_dataflow.sync.feed import Batch
@@ -95,9 +96,17 @@ class Merger:
         self._warehouse = warehouse
         self._run = run
 
-    def begin(self, plan: TablePlan) -> Loading:
-        """Return the state of a table about to be loaded."""
-        return Loading(plan)
+    def begin(self, track: Track) -> Loading:
+        """Return the state of a table about to be loaded; what only other tables tell of it is staged."""
+        target = track.plan.target
+        if target.seen_in and not track.plan.metadata_only:
+            seen = self._warehouse.seen_elsewhere(target)
+            lines = [track.writer.line(orjson.loads(text), asked_at_us=loaded) for text, loaded in seen]
+            path = track.feed.folder / f"{track.feed.name}.seen.ndjson"
+            path.write_bytes(b"".join(lines))
+            self._warehouse.stage(target, [path])
+            path.unlink()
+        return Loading(track.plan)
 
     def stage(self, track: Track) -> None:
         """Take a table's rows out of its feed, to be merged when its turn comes."""

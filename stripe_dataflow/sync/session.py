@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from stripe_dataflow.errors import DataflowError
-from stripe_dataflow.stripe_api import Connection, Transport
+from stripe_dataflow.stripe_api import Connection, Transport, live_mode
 from stripe_dataflow.sync.changes import ChangeReader
+from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.extraction import Extraction
 from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
 from stripe_dataflow.sync.merging import Loaded, Loading, Merger, RunOfLoad
@@ -92,7 +93,7 @@ class Session:
         if name not in self._tracks:
             self._start([name])
         track, started = self._tracks[name], time.monotonic()
-        loading = self._merger.begin(track.plan)
+        loading = self._merger.begin(track)
         try:
             while not loading.done:
                 track.feed.wait(_TICK_S)
@@ -130,12 +131,13 @@ class Session:
 
     async def _extract(self, running: _Loop, plans: Sequence[TablePlan]) -> None:
         span = self._plan.span
-        extraction = Extraction(running.transport, span, self._tracks)
+        clocks = Clocks(live=live_mode(self._connection.key))
+        extraction = Extraction(running.transport, span, self._tracks, clocks)
         listing = [plan for plan in plans if not plan.changes_only]
         changing = [plan for plan in plans if plan.changes_only]
         jobs = [extraction.read(reading) for reading in readings(span, listing)]
         if changing:
-            jobs.append(ChangeReader(running.transport, span, self._tracks).read(changing))
+            jobs.append(ChangeReader(running.transport, span, self._tracks, clocks).read(changing))
         await asyncio.gather(*jobs)
 
 

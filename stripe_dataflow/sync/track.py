@@ -45,7 +45,7 @@ class Track:
         """Tell whether the table was read to its end by its changes, and there were none."""
         feed = self.feed
         read = self.plan.changes_only and feed.done and not feed.error
-        return read and not (feed.rows or self.windows or self.parents or self.plan.recheck)
+        return read and not (feed.rows or self.windows or self.parents or self.plan.recheck or self.plan.target.seen_in)
 
     def write(self, objects: list[Object], asked_at_us: int, parent_id: str | None = None) -> None:
         """Write the objects that lie in the plan's windows."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import duckdb
 
 from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.seen import spared_sql
 from stripe_dataflow.warehouse.staging import is_staged
 from stripe_dataflow.warehouse.tables import ensure_tables
 from stripe_dataflow.warehouse.target import Target, names_sql, quote
@@ -116,7 +117,7 @@ def _find_absent(connection: duckdb.DuckDBPyConnection, target: Target, scope: S
         f"insert into moves select null, rowid, 'absent' from {target.current} "
         f"where {condition} and _deleted_at is null "
         "and _loaded_at < coalesce(make_timestamptz(?::bigint), now()) "
-        "and rowid not in (select live from picked where live is not null)",
+        f"and rowid not in (select live from picked where live is not null) and {spared_sql(connection, target)}",
         [*values, since],
     )
 

@@ -19,6 +19,7 @@ from stripe_dataflow.warehouse import opening, staging
 from stripe_dataflow.warehouse.registry import ensure_registry, registry_version
 from stripe_dataflow.warehouse.runs import is_alive
 from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.seen import seen_elsewhere
 from stripe_dataflow.warehouse.target import STAGE, Target, literal
 
 _MANY_ROWS = 20_000
@@ -122,6 +123,11 @@ class Warehouse:
         """
         with self._staging, self._connection.cursor() as connection, self._explained():
             return staging.stage(connection, target, paths)
+
+    def seen_elsewhere(self, target: Target) -> list[tuple[str, int]]:
+        """Return the JSON of the objects that other tables hold and this one lacks, and when each was loaded."""
+        with self._open(read_only=True) as connection:
+            return seen_elsewhere(connection, target)
 
     def staged_rows(self, target: Target, windows: Sequence[tuple[int, int]]) -> list[int]:
         """Return how many objects are staged of each window of `created`, [gte, lt) in Unix seconds."""

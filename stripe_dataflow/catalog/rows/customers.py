@@ -13,6 +13,7 @@ ROWS = (
         events=("customer",),
         deleted_events=("customer.deleted",),
         deletable=True,
+        clocked=True,
         keep_current="events",
         pii=("address", "business_name", "email", "individual_name", "phone", "shipping", "tax", "tax_ids", "description", "metadata", "name"),
         size="XL",
