@@ -7,6 +7,7 @@ import dagster as dg
 
 from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.assets import session_key, table_asset
+from stripe_dataflow.orchestration.checks import check_definitions, freshness_of, report_checks
 from stripe_dataflow.orchestration.connect_job import connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.removal import remove_job
@@ -18,7 +19,7 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
     """Return a dataflow's definitions; making them needs no network, key or database file."""
     job = dg.define_asset_job(
         f"{dataflow.name}__run",
-        selection=dg.AssetSelection.groups(dataflow.name),
+        selection=dg.AssetSelection.groups(dataflow.name).without_checks(),
         description=f"Bring every table of {dataflow.title} up to date.",
         executor_def=dg.in_process_executor,
         tags={"dataflow": dataflow.name},
@@ -27,9 +28,11 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
     with warnings.catch_warnings():
         # Of backfill_policy, which is what makes one run of a whole range of partitions.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [table_asset(dataflow, chosen) for chosen in dataflow.tables.values()]
+        freshness = freshness_of(dataflow)
+        assets = [table_asset(dataflow, chosen, freshness=freshness) for chosen in dataflow.tables.values()]
     return dg.Definitions(
         assets=assets,
+        asset_checks=check_definitions(dataflow),
         jobs=[job, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
         schedules=[schedule] if schedule else [],
         resources={session_key(dataflow): session_resource(dataflow)},
@@ -68,7 +71,7 @@ def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
     def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
         if context.run is None or context.instance is None:
             raise ConfigError("The session of a dataflow lives in a run.")
-        shared = RunSession(dataflow, context.run, context.instance, context.resource_config["mode"])
+        shared = RunSession(dataflow, context.run, context.instance, context.resource_config["mode"], report_checks)
         try:
             yield shared
         finally:

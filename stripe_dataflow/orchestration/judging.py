@@ -1,0 +1,212 @@
+"""What each check of a table finds, in words: a finding names rows by their ids, never by a person's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+import duckdb
+
+from stripe_dataflow.catalog import references
+from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
+from stripe_dataflow.sync import Cursor, Loaded
+from stripe_dataflow.warehouse import (
+    balance_differences,
+    find_bad_ids,
+    find_emptied_columns,
+    find_orphans,
+    first_created,
+    get_cursor,
+    has_rows_table,
+    rows_of_last_list,
+    same_load,
+)
+
+LEDGER, BALANCE, ACCOUNT = "balance_transactions", "balance", "account"
+_LEDGER_NEEDS = ("net", "currency", "balance_type")
+_BALANCE_NEEDS = ("available", "pending")
+_QUIET_S = 90 * 86_400  # nothing moved for so long before the first movement: there was nothing before
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check came to; `text` is one sentence, `facts` are numbers and ids."""
+
+    passed: bool
+    text: str
+    facts: Mapping[str, int | str] = field(default_factory=dict)
+
+
+Judge = Callable[[duckdb.DuckDBPyConnection, Mapping[str, Loaded]], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of one table; it can come out differently only after a change of one of `tables`."""
+
+    table: str
+    name: str
+    description: str
+    tables: frozenset[str]
+    judge: Judge
+    severe: bool = False
+
+
+def checks_of(dataflow: Dataflow) -> list[Check]:
+    """Return the checks of a dataflow's tables; one for metadata only has no rows to check."""
+    landed = {name: chosen for name, chosen in dataflow.tables.items() if chosen.purpose != "privacy_metadata"}
+    return [check for chosen in landed.values() for check in _checks(dataflow, chosen, landed)]
+
+
+def _checks(dataflow: Dataflow, chosen: ChosenTable, landed: Mapping[str, ChosenTable]) -> list[Check]:
+    name, own = chosen.table.name, frozenset({chosen.table.name})
+    found = [
+        Check(name, "ids", "Each row has an id of its own.", own, partial(_judge_ids, chosen), severe=True),
+        Check(
+            name, "row_count", "After a whole list, the live rows are as many as the objects it held.", own,
+            partial(_judge_count, chosen), severe=True,
+        ),
+        Check(
+            name, "filled_columns", "No column that old versions of the rows had filled is null in every row.", own,
+            partial(_judge_columns, chosen),
+        ),
+    ]  # fmt: skip
+    edges = {
+        r.column: landed[r.table] for r in references(chosen.table) if r.table in landed and _has(chosen, r.column)
+    }
+    if edges:
+        said = ", ".join(f"{column} to {to.table.name}" for column, to in edges.items())
+        found.append(
+            Check(
+                name, "references", f"References resolve, be the object deleted or not: {said}. One that does not "
+                f"may be to an object created before {dataflow.attributes.start_date}, or deleted before the first "
+                "load.", own | {to.table.name for to in edges.values()}, partial(_judge_references, chosen, edges),
+            )
+        )  # fmt: skip
+    if name == LEDGER and BALANCE in landed:
+        balance = landed[BALANCE]
+        if all(_has(chosen, c) for c in _LEDGER_NEEDS) and all(_has(balance, c) for c in _BALANCE_NEEDS):
+            found.append(
+                Check(
+                    name, "balance", "The sum of net is the account's balance, available and pending, in each "
+                    "currency. Judged where the account's whole history has landed.", own | {BALANCE},
+                    partial(_judge_balance, dataflow, chosen, balance, landed.get(ACCOUNT)),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _has(chosen: ChosenTable, column: str) -> bool:
+    """Tell whether a column lands with Stripe's own values."""
+    return column not in (*chosen.target.excluded, *chosen.hashed)
+
+
+def _judge_ids(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, _: Mapping[str, Loaded]) -> Outcome:
+    if not has_rows_table(connection, chosen.target):
+        return _not_loaded()
+    bad = find_bad_ids(connection, chosen.target)
+    facts = {"rows without an id": bad.missing, "ids of several rows": bad.doubled}
+    if not bad.missing and not bad.doubled:
+        return Outcome(True, "Each row has an id of its own.", facts)
+    which = f": {', '.join(bad.examples)}" if bad.examples else ""
+    text = f"{bad.missing:,} rows have no id, and {bad.doubled:,} ids are those of several rows{which}."
+    return Outcome(False, text, facts)
+
+
+def _judge_count(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, loaded: Mapping[str, Loaded]) -> Outcome:
+    if not has_rows_table(connection, chosen.target):
+        return _not_loaded()
+    mine = loaded.get(chosen.table.name)
+    seen = _count_of_run(mine) if mine else rows_of_last_list(connection, chosen.target)
+    if seen is None:
+        return Outcome(True, "Not judged: the last load read changes only.")
+    listed, rows = seen
+    facts = {"objects listed": listed, "live rows of them": rows}
+    # Where Stripe's list hides objects that still exist, their rows stay.
+    passed = rows == listed or (rows > listed and not chosen.table.deletable)
+    return Outcome(passed, f"The list held {listed:,} objects, the table holds {rows:,} live rows of them.", facts)
+
+
+def _count_of_run(loaded: Loaded) -> tuple[int, int] | None:
+    """Return the distinct objects this run listed, and the live rows right after; None where it read changes."""
+    plan, counts, facts = loaded.plan, loaded.counts, loaded.facts
+    if plan.changes_only:
+        return None
+    listed = counts.inserted + counts.updated - counts.filled + counts.unchanged
+    if not plan.table.created_filter:
+        return listed, facts.rows
+    return listed, sum(facts.window_rows.get((w.gte, w.lt), 0) for w in plan.windows)
+
+
+def _judge_columns(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, _: Mapping[str, Loaded]) -> Outcome:
+    if not has_rows_table(connection, chosen.target):
+        return _not_loaded()
+    emptied = find_emptied_columns(connection, chosen.target)
+    if not emptied:
+        return Outcome(True, "Each column that was filled still is, in some row.")
+    said = ", ".join(f"{name} ({count:,} old versions had it)" for name, count in emptied.items())
+    text = f"Null in every row now: {said}. Compare {chosen.target.history_schema}.{chosen.target.name}."
+    return Outcome(False, text, {"columns": ", ".join(emptied)})
+
+
+def _judge_references(
+    chosen: ChosenTable,
+    edges: Mapping[str, ChosenTable],
+    connection: duckdb.DuckDBPyConnection,
+    _: Mapping[str, Loaded],
+) -> Outcome:
+    if not has_rows_table(connection, chosen.target):
+        return _not_loaded()
+    there = {column: to.target for column, to in edges.items() if has_rows_table(connection, to.target)}
+    all_found = [find_orphans(connection, chosen.target, column, refers_to=to) for column, to in there.items()]
+    orphans = [found for found in all_found if found]
+    facts = {f"orphans by {found.column}": found.rows for found in orphans}
+    if not orphans:
+        return Outcome(True, f"Resolved: {', '.join(there) or 'nothing yet'}.", facts)
+    said = [
+        f"{found.rows:,} rows whose {found.column} is not in {found.table}, such as {', '.join(found.examples)}"
+        for found in orphans
+    ]
+    return Outcome(False, f"{'; '.join(said)}.", facts)
+
+
+def _judge_balance(
+    dataflow: Dataflow,
+    ledger: ChosenTable,
+    balance: ChosenTable,
+    account: ChosenTable | None,
+    connection: duckdb.DuckDBPyConnection,
+    _: Mapping[str, Loaded],
+) -> Outcome:
+    if not has_rows_table(connection, ledger.target) or not has_rows_table(connection, balance.target):
+        return _not_loaded()
+    if not same_load(connection, dataflow.name, [LEDGER, BALANCE]):
+        return Outcome(True, "Not judged: the last load did not read both tables.")
+    start = _complete_since(connection, dataflow)
+    if start is None:
+        return Outcome(True, "Not judged: no run has read all partitions of the ledger yet.")
+    made = first_created(connection, account.target) if account and has_rows_table(connection, account.target) else None
+    first = first_created(connection, ledger.target)
+    if not (made is not None and made >= start) and not (first is not None and first - start >= _QUIET_S):
+        since = f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}"
+        return Outcome(True, f"Not judged: the account may have moved money before {since}, where the ledger begins.")
+    wrong = balance_differences(connection, ledger.target, balance.target)
+    if not wrong:
+        return Outcome(True, "The ledger's sum is the balance, in every currency.")
+    said = "; ".join(
+        f"{currency}: the ledger says {mine:,}, the balance {held:,}" for currency, (mine, held) in wrong.items()
+    )
+    text = f"{said} (smallest units). The two are read seconds apart, so only what stays different is an error."
+    return Outcome(False, text, {f"difference in {currency}": mine - held for currency, (mine, held) in wrong.items()})
+
+
+def _complete_since(connection: duckdb.DuckDBPyConnection, dataflow: Dataflow) -> int | None:
+    """Return from when on the ledger is complete (Unix seconds), None where some partition was never read."""
+    cursor = Cursor.parse(get_cursor(connection, dataflow.name, LEDGER))
+    return cursor.start if cursor else None
+
+
+def _not_loaded() -> Outcome:
+    return Outcome(True, "Not judged: the table was not loaded yet.")
