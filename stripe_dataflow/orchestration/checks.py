@@ -13,10 +13,9 @@ import dagster as dg
 from stripe_dataflow.errors import DataflowError
 from stripe_dataflow.orchestration.assets import session_key
 from stripe_dataflow.orchestration.dataflow import Dataflow
-from stripe_dataflow.orchestration.judging import Check, Outcome, checks_of
+from stripe_dataflow.orchestration.judging import Check, Look, Outcome, checks_of, note_first_loads
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key
-from stripe_dataflow.sync import Loaded
-from stripe_dataflow.warehouse import Warehouse, first_loads
+from stripe_dataflow.warehouse import Warehouse, first_loads, made_tables
 
 _TICK = "%Y-%m-%d %H:%M"
 
@@ -52,21 +51,30 @@ def check_definitions(dataflow: Dataflow) -> list[dg.AssetChecksDefinition]:
 def report_checks(session: RunSession, warehouse: Warehouse) -> None:
     """Judge what the run can have changed, in one look at the database, and report it to Dagster."""
     loaded = session.loaded
-    if not loaded or session.checked:
+    # What a first load reads is judged though it be nothing; a first load never reads changes only.
+    listed = [load for load in loaded.values() if not load.plan.changes_only]
+    if session.checked or not (listed or _changed(session)):
         return
-    with warehouse.reading() as connection:
+    with warehouse.transaction() as connection:
         first = first_loads(connection, session.dataflow.name, next(iter(loaded.values())).load_id)
-        changed = {name for name, load in loaded.items() if session.listed_by_request or _changed(load)} | first
-        due = [check for check in checks_of(session.dataflow) if check.tables & changed]
-        outcomes = [(check, check.judge(connection, loaded)) for check in due]
+        look = Look(connection, loaded, made_tables(connection, session.dataflow.name))
+        note_first_loads(look, session.dataflow, first)
+        outcomes = [(check, check.judge(look)) for check in _due(session, first)]
     for check, outcome in outcomes:
         session.instance.report_runless_asset_event(_evaluation(session, check, outcome))
 
 
-def _changed(load: Loaded) -> bool:
-    """Tell whether a load changed rows."""
-    counts = load.counts
-    return bool(counts.inserted or counts.updated or counts.deleted)
+def _due(session: RunSession, first: set[str]) -> list[Check]:
+    """Return the checks that can come out differently now, and those of tables that the run was to list."""
+    changed = (set(session.loaded) if session.listed_by_request else _changed(session)) | first
+    replaced = {name for name, load in session.loaded.items() if load.counts.updated or load.counts.deleted}
+    return [c for c in checks_of(session.dataflow) if c.tables & (replaced if c.by_history else changed)]
+
+
+def _changed(session: RunSession) -> set[str]:
+    """Return the tables whose rows the run changed."""
+    counts = {name: load.counts for name, load in session.loaded.items()}
+    return {name for name, c in counts.items() if c.inserted or c.updated or c.deleted}
 
 
 def _evaluation(session: RunSession, check: Check, outcome: Outcome) -> dg.AssetCheckEvaluation:
@@ -86,7 +94,8 @@ def _judge(session: RunSession, checks: list[Check]) -> list[tuple[Check, Outcom
     """
     try:
         with session.reading() as connection:
-            outcomes = [(check, check.judge(connection, session.loaded)) for check in checks]
+            look = Look(connection, session.loaded, made_tables(connection, session.dataflow.name))
+            outcomes = [(check, check.judge(look)) for check in checks]
     except DataflowError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     session.checked = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,12 +20,12 @@ from stripe_dataflow.warehouse import (
     find_orphans,
     first_created,
     get_cursor,
-    has_rows_table,
+    note_unlisted,
     rows_of_last_list,
     same_load,
 )
 
-LEDGER, BALANCE, ACCOUNT = "balance_transactions", "balance", "account"
+_ACCOUNT = "account"  # tells when the account was made
 _LEDGER_NEEDS = ("net", "currency", "balance_type")
 _BALANCE_NEEDS = ("available", "pending")
 _QUIET_S = 90 * 86_400  # nothing moved for so long before the first movement: there was nothing before
@@ -39,12 +40,32 @@ class Outcome:
     facts: Mapping[str, int | str] = field(default_factory=dict)
 
 
-Judge = Callable[[duckdb.DuckDBPyConnection, Mapping[str, Loaded]], Outcome]
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the database: what the run loaded, if a run it is, and the destination tables there are."""
+
+    connection: duckdb.DuckDBPyConnection
+    loaded: Mapping[str, Loaded]
+    made: AbstractSet[str]
+
+    def has(self, chosen: ChosenTable) -> bool:
+        """Tell whether a table was ever loaded."""
+        return chosen.target.name.lower() in self.made
+
+
+Judge = Callable[[Look], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check of one table; it can come out differently only after a change of one of `tables`."""
+    """One check of one table; it can come out differently only after a change of one of `tables`.
+
+    Attributes:
+        table: The catalog table whose asset shows it.
+        judge: Returns the outcome, given the database and what the run loaded, if it is a run that asks.
+        severe: It is an error when it fails; else a warning.
+        by_history: It compares rows with the versions they replaced.
+    """
 
     table: str
     name: str
@@ -52,12 +73,32 @@ class Check:
     tables: frozenset[str]
     judge: Judge
     severe: bool = False
+    by_history: bool = False
 
 
 def checks_of(dataflow: Dataflow) -> list[Check]:
     """Return the checks of a dataflow's tables; one for metadata only has no rows to check."""
-    landed = {name: chosen for name, chosen in dataflow.tables.items() if chosen.purpose != "privacy_metadata"}
+    landed = _landed(dataflow)
     return [check for chosen in landed.values() for check in _checks(dataflow, chosen, landed)]
+
+
+def note_first_loads(look: Look, dataflow: Dataflow, first: AbstractSet[str]) -> None:
+    """Keep what does not resolve where a table was loaded for the first time: no later load lost it."""
+    landed = _landed(dataflow)
+    for chosen in landed.values():
+        for column, to in _edges(chosen, landed).items():
+            if {chosen.table.name, to.table.name} & first and look.has(chosen) and look.has(to):
+                note_unlisted(look.connection, chosen.target, column, refers_to=to.target)
+
+
+def _landed(dataflow: Dataflow) -> dict[str, ChosenTable]:
+    return {name: chosen for name, chosen in dataflow.tables.items() if chosen.purpose != "privacy_metadata"}
+
+
+def _edges(chosen: ChosenTable, landed: Mapping[str, ChosenTable]) -> dict[str, ChosenTable]:
+    """Return column -> the landed table it refers to."""
+    wanted = [r for r in references(chosen.table) if r.table in landed and _has(chosen, r.column)]
+    return {reference.column: landed[reference.table] for reference in wanted}
 
 
 def _checks(dataflow: Dataflow, chosen: ChosenTable, landed: Mapping[str, ChosenTable]) -> list[Check]:
@@ -70,12 +111,10 @@ def _checks(dataflow: Dataflow, chosen: ChosenTable, landed: Mapping[str, Chosen
         ),
         Check(
             name, "filled_columns", "No column that old versions of the rows had filled is null in every row.", own,
-            partial(_judge_columns, chosen),
+            partial(_judge_columns, chosen), by_history=True,
         ),
     ]  # fmt: skip
-    edges = {
-        r.column: landed[r.table] for r in references(chosen.table) if r.table in landed and _has(chosen, r.column)
-    }
+    edges = _edges(chosen, landed)
     if edges:
         said = ", ".join(f"{column} to {to.table.name}" for column, to in edges.items())
         found.append(
@@ -85,16 +124,15 @@ def _checks(dataflow: Dataflow, chosen: ChosenTable, landed: Mapping[str, Chosen
                 "load.", own | {to.table.name for to in edges.values()}, partial(_judge_references, chosen, edges),
             )
         )  # fmt: skip
-    if name == LEDGER and BALANCE in landed:
-        balance = landed[BALANCE]
-        if all(_has(chosen, c) for c in _LEDGER_NEEDS) and all(_has(balance, c) for c in _BALANCE_NEEDS):
-            found.append(
-                Check(
-                    name, "balance", "The sum of net is the account's balance, available and pending, in each "
-                    "currency. Judged where the account's whole history has landed.", own | {BALANCE},
-                    partial(_judge_balance, dataflow, chosen, balance, landed.get(ACCOUNT)),
-                )
-            )  # fmt: skip
+    balance = landed.get(chosen.table.sums_to)
+    if balance and all(_has(chosen, c) for c in _LEDGER_NEEDS) and all(_has(balance, c) for c in _BALANCE_NEEDS):
+        found.append(
+            Check(
+                name, "balance", "The sum of net is the account's balance, available and pending, in each "
+                "currency. Judged where the account's whole history has landed.", own | {balance.table.name},
+                partial(_judge_balance, chosen, balance, landed.get(_ACCOUNT)),
+            )
+        )  # fmt: skip
     return found
 
 
@@ -103,10 +141,10 @@ def _has(chosen: ChosenTable, column: str) -> bool:
     return column not in (*chosen.target.excluded, *chosen.hashed)
 
 
-def _judge_ids(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, _: Mapping[str, Loaded]) -> Outcome:
-    if not has_rows_table(connection, chosen.target):
+def _judge_ids(chosen: ChosenTable, look: Look) -> Outcome:
+    if not look.has(chosen):
         return _not_loaded()
-    bad = find_bad_ids(connection, chosen.target)
+    bad = find_bad_ids(look.connection, chosen.target)
     facts = {"rows without an id": bad.missing, "ids of several rows": bad.doubled}
     if not bad.missing and not bad.doubled:
         return Outcome(True, "Each row has an id of its own.", facts)
@@ -115,11 +153,11 @@ def _judge_ids(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, _: Ma
     return Outcome(False, text, facts)
 
 
-def _judge_count(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, loaded: Mapping[str, Loaded]) -> Outcome:
-    if not has_rows_table(connection, chosen.target):
+def _judge_count(chosen: ChosenTable, look: Look) -> Outcome:
+    if not look.has(chosen):
         return _not_loaded()
-    mine = loaded.get(chosen.table.name)
-    seen = _count_of_run(mine) if mine else rows_of_last_list(connection, chosen.target)
+    mine = look.loaded.get(chosen.table.name)
+    seen = _count_of_run(mine) if mine else rows_of_last_list(look.connection, chosen.target)
     if seen is None:
         return Outcome(True, "Not judged: the last load read changes only.")
     listed, rows = seen
@@ -140,10 +178,10 @@ def _count_of_run(loaded: Loaded) -> tuple[int, int] | None:
     return listed, sum(facts.window_rows.get((w.gte, w.lt), 0) for w in plan.windows)
 
 
-def _judge_columns(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, _: Mapping[str, Loaded]) -> Outcome:
-    if not has_rows_table(connection, chosen.target):
+def _judge_columns(chosen: ChosenTable, look: Look) -> Outcome:
+    if not look.has(chosen):
         return _not_loaded()
-    emptied = find_emptied_columns(connection, chosen.target)
+    emptied = find_emptied_columns(look.connection, chosen.target)
     if not emptied:
         return Outcome(True, "Each column that was filled still is, in some row.")
     said = ", ".join(f"{name} ({count:,} old versions had it)" for name, count in emptied.items())
@@ -151,16 +189,11 @@ def _judge_columns(chosen: ChosenTable, connection: duckdb.DuckDBPyConnection, _
     return Outcome(False, text, {"columns": ", ".join(emptied)})
 
 
-def _judge_references(
-    chosen: ChosenTable,
-    edges: Mapping[str, ChosenTable],
-    connection: duckdb.DuckDBPyConnection,
-    _: Mapping[str, Loaded],
-) -> Outcome:
-    if not has_rows_table(connection, chosen.target):
+def _judge_references(chosen: ChosenTable, edges: Mapping[str, ChosenTable], look: Look) -> Outcome:
+    if not look.has(chosen):
         return _not_loaded()
-    there = {column: to.target for column, to in edges.items() if has_rows_table(connection, to.target)}
-    all_found = [find_orphans(connection, chosen.target, column, refers_to=to) for column, to in there.items()]
+    there = {column: to.target for column, to in edges.items() if look.has(to)}
+    all_found = [find_orphans(look.connection, chosen.target, column, refers_to=to) for column, to in there.items()]
     orphans = [found for found in all_found if found]
     facts = {f"orphans by {found.column}": found.rows for found in orphans}
     if not orphans:
@@ -172,27 +205,22 @@ def _judge_references(
     return Outcome(False, f"{'; '.join(said)}.", facts)
 
 
-def _judge_balance(
-    dataflow: Dataflow,
-    ledger: ChosenTable,
-    balance: ChosenTable,
-    account: ChosenTable | None,
-    connection: duckdb.DuckDBPyConnection,
-    _: Mapping[str, Loaded],
-) -> Outcome:
-    if not has_rows_table(connection, ledger.target) or not has_rows_table(connection, balance.target):
+def _judge_balance(ledger: ChosenTable, balance: ChosenTable, account: ChosenTable | None, look: Look) -> Outcome:
+    connection, target = look.connection, ledger.target
+    if not look.has(ledger) or not look.has(balance):
         return _not_loaded()
-    if not same_load(connection, dataflow.name, [LEDGER, BALANCE]):
+    if not same_load(connection, target.schema, [target.table.name, balance.table.name]):
         return Outcome(True, "Not judged: the last load did not read both tables.")
-    start = _complete_since(connection, dataflow)
-    if start is None:
+    cursor = Cursor.parse(get_cursor(connection, target.schema, target.table.name))
+    if cursor is None:
         return Outcome(True, "Not judged: no run has read all partitions of the ledger yet.")
-    made = first_created(connection, account.target) if account and has_rows_table(connection, account.target) else None
-    first = first_created(connection, ledger.target)
-    if not (made is not None and made >= start) and not (first is not None and first - start >= _QUIET_S):
-        since = f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}"
+    made = first_created(connection, account.target) if account and look.has(account) else None
+    first = first_created(connection, target)
+    young = made is not None and made >= cursor.start
+    if not young and (first is None or first - cursor.start < _QUIET_S):
+        since = f"{datetime.fromtimestamp(cursor.start, UTC):%Y-%m-%d}"
         return Outcome(True, f"Not judged: the account may have moved money before {since}, where the ledger begins.")
-    wrong = balance_differences(connection, ledger.target, balance.target)
+    wrong = balance_differences(connection, target, balance.target)
     if not wrong:
         return Outcome(True, "The ledger's sum is the balance, in every currency.")
     said = "; ".join(
@@ -200,12 +228,6 @@ def _judge_balance(
     )
     text = f"{said} (smallest units). The two are read seconds apart, so only what stays different is an error."
     return Outcome(False, text, {f"difference in {currency}": mine - held for currency, (mine, held) in wrong.items()})
-
-
-def _complete_since(connection: duckdb.DuckDBPyConnection, dataflow: Dataflow) -> int | None:
-    """Return from when on the ledger is complete (Unix seconds), None where some partition was never read."""
-    cursor = Cursor.parse(get_cursor(connection, dataflow.name, LEDGER))
-    return cursor.start if cursor else None
 
 
 def _not_loaded() -> Outcome:

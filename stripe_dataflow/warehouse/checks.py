@@ -12,10 +12,12 @@ import duckdb
 
 from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.tables import columns_of
-from stripe_dataflow.warehouse.target import Target, names_sql, quote
+from stripe_dataflow.warehouse.target import WAREHOUSE, Target, names_sql, quote
 
 _EXAMPLES = 3
-_RARE = 0.1  # a column filled in fewer old versions comes and goes, such as `next_action`
+# A column that may be null comes and goes with few objects, such as `next_payment_attempt`: its turning null
+# tells something where at least so many old versions, and that share of them, had it.
+_MANY, _SHARE = 10, 0.5
 _FUNDS = '\'[{"amount": "BIGINT", "currency": "VARCHAR"}]\''
 
 
@@ -38,9 +40,13 @@ class Orphans:
     examples: Sequence[str]
 
 
-def has_rows_table(connection: duckdb.DuckDBPyConnection, target: Target) -> bool:
-    """Tell whether the target's table was ever made."""
-    return bool(columns_of(connection, target)[0])
+def made_tables(connection: duckdb.DuckDBPyConnection, schema: str) -> set[str]:
+    """Return the destination tables of a dataflow that were ever made, in lower case."""
+    rows = connection.execute(
+        "select lower(table_name) from duckdb_tables() where database_name = ? and lower(schema_name) = lower(?)",
+        [WAREHOUSE, schema],
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def find_bad_ids(connection: duckdb.DuckDBPyConnection, target: Target) -> BadIds:
@@ -62,30 +68,55 @@ def find_bad_ids(connection: duckdb.DuckDBPyConnection, target: Target) -> BadId
 def find_orphans(
     connection: duckdb.DuckDBPyConnection, target: Target, column: str, *, refers_to: Target
 ) -> Orphans | None:
-    """Return the live rows whose reference does not resolve, None where all do; a deleted object's row still counts."""
+    """Return the live rows whose reference does not resolve, None where all do.
+
+    It resolves to a deleted object's row, and to an id that was known to be unlisted from the first.
+    """
     key = names_sql(target.table.key, "c")
+    orphans, values = _orphans_sql(target, column, refers_to=refers_to)
     found = connection.execute(
-        f"select count(*) over (), concat_ws('/', {key}) from {target.current} c "
-        f"anti join {refers_to.current} p on p.id = c.{quote(column)} "
-        f"where c.{quote(column)} is not null and c._deleted_at is null order by 2 limit {_EXAMPLES}"
+        f"select count(*) over (), concat_ws('/', {key}) {orphans} order by 2 limit {_EXAMPLES}", values
     ).fetchall()
     return Orphans(column, refers_to.table.name, found[0][0], [example for _, example in found]) if found else None
+
+
+def note_unlisted(connection: duckdb.DuckDBPyConnection, target: Target, column: str, *, refers_to: Target) -> None:
+    """Keep the ids that do not resolve now, when one of the two tables was read for the first time.
+
+    They are of objects that Stripe lists no more, or that were created before the first partition.
+    """
+    orphans, values = _orphans_sql(target, column, refers_to=refers_to)
+    connection.execute(
+        f"insert into {registry_sql('unlisted')} select distinct ?, ?, c.{quote(column)} {orphans}",
+        [target.schema, refers_to.table.name, *values],
+    )
+
+
+def _orphans_sql(target: Target, column: str, *, refers_to: Target) -> tuple[str, list[str]]:
+    name = quote(column)
+    return (
+        f"from {target.current} c anti join {refers_to.current} p on p.id = c.{name} "
+        f"where c.{name} is not null and c._deleted_at is null and c.{name} not in "
+        f"(select id from {registry_sql('unlisted')} where dataflow = ? and table_name = ?)"
+    ), [target.schema, refers_to.table.name]
 
 
 def find_emptied_columns(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[str, int]:
     """Return column -> old versions that had a value, for the columns that are null in every current row.
 
-    Only columns that a tenth of the versions in history had: others may just not be needed now.
+    A column that may be null counts only where many old versions had it: it may just not be needed now.
     """
     current, history = columns_of(connection, target)
-    names = [c.name for c in target.data_columns if c.name in current and c.name in history]
+    columns = [c for c in target.data_columns if c.name in current and c.name in history]
+    names = [c.name for c in columns]
     filled = connection.execute(
         f"select count(*), {', '.join(f'count({quote(name)})' for name in names)} from {target.history}"
     ).fetchone()
     if not filled or not filled[0]:
         return {}
     versions, *counts = filled
-    common = {name: count for name, count in zip(names, counts, strict=True) if count and count >= versions * _RARE}
+    least = {c.name: max(_MANY, versions * _SHARE) if c.nullable else 1 for c in columns}
+    common = {name: count for name, count in zip(names, counts, strict=True) if count >= least[name]}
     if not common:
         return {}
     there = ", ".join(f"exists (select 1 from {target.current} where {quote(name)} is not null)" for name in common)
@@ -99,14 +130,16 @@ def rows_of_last_list(connection: duckdb.DuckDBPyConnection, target: Target) -> 
     """Return the objects the last load listed, and the live rows there are of them now.
 
     None where the last load read changes only, or was a rollback: what it read is not all of the table.
+    None too where it brought new columns, as what it filled them with counts as updated once more.
     """
     here = [target.schema, target.table.name]
     last = connection.execute(
-        f"select load_id, mode, inserted + updated + unchanged from {registry_sql('loads')} "
+        f"select load_id, mode, inserted + updated + unchanged, load_id in (select load_id from "
+        f"{registry_sql('added_columns')} where destination = ?) from {registry_sql('loads')} "
         "where dataflow = ? and table_name = ? order by load_id desc limit 1",
-        here,
+        [target.name, *here],
     ).fetchone()
-    if not last or last[1] != "list":
+    if not last or last[1] != "list" or last[3]:
         return None
     if not target.table.created_filter:
         row = connection.execute(f"select count(*) from {target.current} where _deleted_at is null").fetchone()

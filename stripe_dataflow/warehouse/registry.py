@@ -8,7 +8,7 @@ from stripe_dataflow.errors import DatabaseTooNew
 from stripe_dataflow.warehouse.target import WAREHOUSE, table_sql
 
 SCHEMA = "_dataflow"
-VERSION = 1
+VERSION = 2
 
 # Version -> the statements that lead to it from the one before; {schema} is ours, quoted.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -44,6 +44,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         """create table {schema}.added_columns (
             dataflow varchar, destination varchar, column_name varchar, type varchar, load_id bigint)""",
     ),
+    # Ids that others refer to and no list held when the tables were first read: deleted before, or older than read.
+    2: ("create table {schema}.unlisted (dataflow varchar, table_name varchar, id varchar)",),
 }
 
 

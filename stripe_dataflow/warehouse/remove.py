@@ -72,7 +72,7 @@ def _count(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> Rem
 def _forget(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, table: str) -> None:
     for place in (schema, f"{schema}_history"):
         connection.execute(f"drop table if exists {table_sql(place, name)}")
-    for registry in ("tables", "cursors", "columns", "partitions"):
+    for registry in ("tables", "cursors", "columns", "partitions", "unlisted"):
         connection.execute(
             f"delete from {registry_sql(registry)} where dataflow = ? and table_name = ?", [schema, table]
         )
