@@ -13,9 +13,9 @@ import dagster as dg
 from stripe_dataflow.errors import DataflowError
 from stripe_dataflow.orchestration.assets import session_key
 from stripe_dataflow.orchestration.dataflow import Dataflow
-from stripe_dataflow.orchestration.judging import Check, Look, Outcome, checks_of, note_first_loads
+from stripe_dataflow.orchestration.judging import Check, Outcome, checks_of, look_at, note_unlisted_ids
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key
-from stripe_dataflow.warehouse import Warehouse, first_loads, made_tables
+from stripe_dataflow.warehouse import Warehouse, first_loads
 
 _TICK = "%Y-%m-%d %H:%M"
 
@@ -57,8 +57,8 @@ def report_checks(session: RunSession, warehouse: Warehouse) -> None:
         return
     with warehouse.transaction() as connection:
         first = first_loads(connection, session.dataflow.name, next(iter(loaded.values())).load_id)
-        look = Look(connection, loaded, made_tables(connection, session.dataflow.name))
-        note_first_loads(look, session.dataflow, first)
+        look = look_at(connection, session.dataflow, loaded)
+        note_unlisted_ids(look, session.dataflow)
         outcomes = [(check, check.judge(look)) for check in _due(session, first)]
     for check, outcome in outcomes:
         session.instance.report_runless_asset_event(_evaluation(session, check, outcome))
@@ -93,8 +93,10 @@ def _judge(session: RunSession, checks: list[Check]) -> list[tuple[Check, Outcom
         dg.Failure: The database cannot be read.
     """
     try:
-        with session.reading() as connection:
-            look = Look(connection, session.loaded, made_tables(connection, session.dataflow.name))
+        with session.database(write=bool(session.loaded)) as connection:
+            look = look_at(connection, session.dataflow, session.loaded)
+            if session.loaded:
+                note_unlisted_ids(look, session.dataflow)
             outcomes = [(check, check.judge(look)) for check in checks]
     except DataflowError as error:
         raise dg.Failure(str(error), allow_retries=False) from None

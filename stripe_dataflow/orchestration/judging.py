@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -12,15 +13,20 @@ import duckdb
 
 from stripe_dataflow.catalog import references
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
+from stripe_dataflow.orchestration.partitions import partitions_of, windows_by_key
 from stripe_dataflow.sync import Cursor, Loaded
 from stripe_dataflow.warehouse import (
     balance_differences,
+    complete_tables,
     find_bad_ids,
     find_emptied_columns,
     find_orphans,
     first_created,
     get_cursor,
+    made_tables,
     note_unlisted,
+    noted_referrers,
+    referrer,
     rows_of_last_list,
     same_load,
 )
@@ -42,15 +48,28 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at the database: what the run loaded, if a run it is, and the destination tables there are."""
+    """One look at the database.
+
+    Attributes:
+        loaded: What the run loaded, if it is a run that looks.
+        made: The destination tables there are, in lower case.
+        complete: The partitioned catalog tables that were read from the first partition on.
+        noted: The referring columns whose unlisted ids are known.
+    """
 
     connection: duckdb.DuckDBPyConnection
     loaded: Mapping[str, Loaded]
     made: AbstractSet[str]
+    complete: AbstractSet[str]
+    noted: set[str]
 
     def has(self, chosen: ChosenTable) -> bool:
         """Tell whether a table was ever loaded."""
         return chosen.target.name.lower() in self.made
+
+    def is_complete(self, chosen: ChosenTable) -> bool:
+        """Tell whether all of a table was read at least once."""
+        return self.has(chosen) and (not chosen.table.created_filter or chosen.table.name in self.complete)
 
 
 Judge = Callable[[Look], Outcome]
@@ -82,13 +101,27 @@ def checks_of(dataflow: Dataflow) -> list[Check]:
     return [check for chosen in landed.values() for check in _checks(dataflow, chosen, landed)]
 
 
-def note_first_loads(look: Look, dataflow: Dataflow, first: AbstractSet[str]) -> None:
-    """Keep what does not resolve where a table was loaded for the first time: no later load lost it."""
+def look_at(connection: duckdb.DuckDBPyConnection, dataflow: Dataflow, loaded: Mapping[str, Loaded]) -> Look:
+    """Return what the checks of a dataflow need to know of its database."""
+    start = min(window.gte for window in windows_by_key(partitions_of(dataflow.attributes), int(time.time())).values())
+    return Look(
+        connection,
+        loaded,
+        made_tables(connection, dataflow.name),
+        complete_tables(connection, dataflow.name, start=start),
+        noted_referrers(connection, dataflow.name),
+    )
+
+
+def note_unlisted_ids(look: Look, dataflow: Dataflow) -> None:
+    """Keep what does not resolve as soon as two tables are complete: no later load lost it."""
     landed = _landed(dataflow)
     for chosen in landed.values():
         for column, to in _edges(chosen, landed).items():
-            if {chosen.table.name, to.table.name} & first and look.has(chosen) and look.has(to):
+            name = referrer(chosen.target, column)
+            if look.is_complete(chosen) and look.is_complete(to) and name not in look.noted:
                 note_unlisted(look.connection, chosen.target, column, refers_to=to.target)
+                look.noted.add(name)
 
 
 def _landed(dataflow: Dataflow) -> dict[str, ChosenTable]:
@@ -117,13 +150,13 @@ def _checks(dataflow: Dataflow, chosen: ChosenTable, landed: Mapping[str, Chosen
     edges = _edges(chosen, landed)
     if edges:
         said = ", ".join(f"{column} to {to.table.name}" for column, to in edges.items())
-        found.append(
-            Check(
-                name, "references", f"References resolve, be the object deleted or not: {said}. One that does not "
-                f"may be to an object created before {dataflow.attributes.start_date}, or deleted before the first "
-                "load.", own | {to.table.name for to in edges.values()}, partial(_judge_references, chosen, edges),
-            )
-        )  # fmt: skip
+        text = (
+            f"References resolve, be the object deleted or not: {said}. One that does not may be to an object created "
+            f"before {dataflow.attributes.start_date}. Not counted is what did not resolve when both tables were first "
+            "read, as the object was older or deleted."
+        )
+        tables = own | {to.table.name for to in edges.values()}
+        found.append(Check(name, "references", text, tables, partial(_judge_references, chosen, edges)))
     balance = landed.get(chosen.table.sums_to)
     if balance and all(_has(chosen, c) for c in _LEDGER_NEEDS) and all(_has(balance, c) for c in _BALANCE_NEEDS):
         found.append(
@@ -192,12 +225,14 @@ def _judge_columns(chosen: ChosenTable, look: Look) -> Outcome:
 def _judge_references(chosen: ChosenTable, edges: Mapping[str, ChosenTable], look: Look) -> Outcome:
     if not look.has(chosen):
         return _not_loaded()
-    there = {column: to.target for column, to in edges.items() if look.has(to)}
+    there = {column: to.target for column, to in edges.items() if referrer(chosen.target, column) in look.noted}
     all_found = [find_orphans(look.connection, chosen.target, column, refers_to=to) for column, to in there.items()]
     orphans = [found for found in all_found if found]
     facts = {f"orphans by {found.column}": found.rows for found in orphans}
     if not orphans:
-        return Outcome(True, f"Resolved: {', '.join(there) or 'nothing yet'}.", facts)
+        left = ", ".join(column for column in edges if column not in there)
+        text = f"Resolved: {', '.join(there) or 'none yet'}."
+        return Outcome(True, f"{text} Not judged before all partitions were read: {left}." if left else text, facts)
     said = [
         f"{found.rows:,} rows whose {found.column} is not in {found.table}, such as {', '.join(found.examples)}"
         for found in orphans

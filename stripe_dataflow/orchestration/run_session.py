@@ -123,10 +123,10 @@ class RunSession:
         """Tell whether the run was launched to list, by its partitions or its configuration."""
         return self.mode == "list" or (self._opened is not None and self._opened.asked.by_key)
 
-    def reading(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Return a connection that only reads; a run that loads nothing leaves no trace by it."""
+    def database(self, *, write: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Return a transaction, or a connection that only reads; a run that loads nothing leaves no trace by it."""
         if self._warehouse:
-            return self._warehouse.reading()
+            return self._warehouse.transaction() if write else self._warehouse.reading()
         warehouse = Warehouse(self.dataflow.database, stage_dir=staging_root(self.dataflow.database))
         return self._stack.enter_context(warehouse).reading()
 

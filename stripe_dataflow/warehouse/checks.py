@@ -70,7 +70,7 @@ def find_orphans(
 ) -> Orphans | None:
     """Return the live rows whose reference does not resolve, None where all do.
 
-    It resolves to a deleted object's row, and to an id that was known to be unlisted from the first.
+    It resolves to a deleted object's row, and to an id that was unlisted from the first, whoever refers to it.
     """
     key = names_sql(target.table.key, "c")
     orphans, values = _orphans_sql(target, column, refers_to=refers_to)
@@ -80,24 +80,48 @@ def find_orphans(
     return Orphans(column, refers_to.table.name, found[0][0], [example for _, example in found]) if found else None
 
 
+def referrer(target: Target, column: str) -> str:
+    """Return how the registry names a column that refers to another table."""
+    return f"{target.table.name}.{column}"
+
+
 def note_unlisted(connection: duckdb.DuckDBPyConnection, target: Target, column: str, *, refers_to: Target) -> None:
-    """Keep the ids that do not resolve now, when one of the two tables was read for the first time.
+    """Keep the ids that do not resolve now, when both tables have been read completely for the first time.
 
     They are of objects that Stripe lists no more, or that were created before the first partition.
     """
     orphans, values = _orphans_sql(target, column, refers_to=refers_to)
     connection.execute(
-        f"insert into {registry_sql('unlisted')} select distinct ?, ?, c.{quote(column)} {orphans}",
-        [target.schema, refers_to.table.name, *values],
+        f"insert into {registry_sql('unlisted')} select ?, ?, ?, id from "
+        f"(select distinct c.{quote(column)} as id {orphans} union all select null)",
+        [target.schema, refers_to.table.name, referrer(target, column), *values],
     )
+
+
+def noted_referrers(connection: duckdb.DuckDBPyConnection, dataflow: str) -> set[str]:
+    """Return the columns whose unlisted ids were noted: orphans that come after are lost, or not yet there."""
+    rows = connection.execute(
+        f"select referrer from {registry_sql('unlisted')} where dataflow = ? and id is null", [dataflow]
+    ).fetchall()
+    return {name for (name,) in rows}
+
+
+def complete_tables(connection: duckdb.DuckDBPyConnection, dataflow: str, *, start: int) -> set[str]:
+    """Return the partitioned catalog tables that were read from the first partition on (Unix seconds)."""
+    rows = connection.execute(
+        f"select table_name from {registry_sql('partitions')} where dataflow = ? group by 1 "
+        "having min(partition_gte) <= ?",
+        [dataflow, start],
+    ).fetchall()
+    return {name for (name,) in rows}
 
 
 def _orphans_sql(target: Target, column: str, *, refers_to: Target) -> tuple[str, list[str]]:
     name = quote(column)
     return (
         f"from {target.current} c anti join {refers_to.current} p on p.id = c.{name} "
-        f"where c.{name} is not null and c._deleted_at is null and c.{name} not in "
-        f"(select id from {registry_sql('unlisted')} where dataflow = ? and table_name = ?)"
+        f"anti join {registry_sql('unlisted')} u on u.dataflow = ? and u.table_name = ? and u.id = c.{name} "
+        f"where c.{name} is not null and c._deleted_at is null"
     ), [target.schema, refers_to.table.name]
 
 

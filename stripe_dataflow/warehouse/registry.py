@@ -44,8 +44,9 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         """create table {schema}.added_columns (
             dataflow varchar, destination varchar, column_name varchar, type varchar, load_id bigint)""",
     ),
-    # Ids that others refer to and no list held when the tables were first read: deleted before, or older than read.
-    2: ("create table {schema}.unlisted (dataflow varchar, table_name varchar, id varchar)",),
+    # Ids that a column refers to and no list held when both tables had first been read: of objects deleted
+    # before, or older than the first partition. One row without an id tells that a column was looked through.
+    2: ("create table {schema}.unlisted (dataflow varchar, table_name varchar, referrer varchar, id varchar)",),
 }
 
 
