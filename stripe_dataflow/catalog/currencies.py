@@ -33,6 +33,6 @@ def money_columns(table: Table) -> dict[str, str]:
     found: dict[str, str] = {}
     for column in stripe_columns(table):
         if column.type == "BIGINT" and _AMOUNT.search(column.name):
-            own = column.name.replace("amount", "currency")
+            own = column.name.removesuffix("amount") + "currency"
             found[column.name] = own if own in names else "currency"
     return found

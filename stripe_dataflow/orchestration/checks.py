@@ -15,7 +15,7 @@ from stripe_dataflow.orchestration.assets import session_key
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.judging import Check, Outcome, checks_of, look_at, note_unlisted_ids
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key
-from stripe_dataflow.warehouse import Warehouse, first_loads
+from stripe_dataflow.warehouse import Warehouse, first_loads, refresh_money
 
 _TICK = "%Y-%m-%d %H:%M"
 
@@ -51,11 +51,10 @@ def check_definitions(dataflow: Dataflow) -> list[dg.AssetChecksDefinition]:
 def report_checks(session: RunSession, warehouse: Warehouse) -> None:
     """Judge what the run can have changed, in one look at the database, and report it to Dagster."""
     loaded = session.loaded
-    # What a first load reads is judged though it be nothing; a first load never reads changes only.
-    listed = [load for load in loaded.values() if not load.plan.changes_only]
-    if session.checked or not (listed or _changed(session)):
+    if session.checked or not session.may_have_changed:
         return
     with warehouse.transaction() as connection:
+        refresh_money(connection, session.dataflow.name)
         first = first_loads(connection, session.dataflow.name, next(iter(loaded.values())).load_id)
         look = look_at(connection, session.dataflow, loaded)
         note_unlisted_ids(look, session.dataflow)
@@ -66,15 +65,9 @@ def report_checks(session: RunSession, warehouse: Warehouse) -> None:
 
 def _due(session: RunSession, first: set[str]) -> list[Check]:
     """Return the checks that can come out differently now, and those of tables that the run was to list."""
-    changed = (set(session.loaded) if session.listed_by_request else _changed(session)) | first
+    changed = (set(session.loaded) if session.listed_by_request else session.changed) | first
     replaced = {name for name, load in session.loaded.items() if load.counts.updated or load.counts.deleted}
     return [c for c in checks_of(session.dataflow) if c.tables & (replaced if c.by_history else changed)]
-
-
-def _changed(session: RunSession) -> set[str]:
-    """Return the tables whose rows the run changed."""
-    counts = {name: load.counts for name, load in session.loaded.items()}
-    return {name for name, c in counts.items() if c.inserted or c.updated or c.deleted}
 
 
 def _evaluation(session: RunSession, check: Check, outcome: Outcome) -> dg.AssetCheckEvaluation:

@@ -119,6 +119,17 @@ class RunSession:
         return self._loaded
 
     @property
+    def may_have_changed(self) -> bool:
+        """Tell whether rows or columns can be others than before: a first load never reads changes only."""
+        return bool(self.changed) or any(not load.plan.changes_only for load in self._loaded.values())
+
+    @property
+    def changed(self) -> set[str]:
+        """Return the tables whose rows the run changed."""
+        counts = {name: load.counts for name, load in self._loaded.items()}
+        return {name for name, c in counts.items() if c.inserted or c.updated or c.deleted}
+
+    @property
     def listed_by_request(self) -> bool:
         """Tell whether the run was launched to list, by its partitions or its configuration."""
         return self.mode == "list" or (self._opened is not None and self._opened.asked.by_key)

@@ -35,6 +35,7 @@ from stripe_dataflow.warehouse.loads import (
     record_load,
     record_partition,
 )
+from stripe_dataflow.warehouse.money import refresh_money
 from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
@@ -95,6 +96,7 @@ __all__ = [
     "record_load",
     "record_partition",
     "referrer",
+    "refresh_money",
     "register_dataflow",
     "remove_dataflow",
     "resolve_target",

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from stripe_dataflow.warehouse import opening
+from stripe_dataflow.warehouse.money import refresh_money
 from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.tables import column_names
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal, quote, table_sql
@@ -55,6 +56,7 @@ def remove_dataflow(
     if not dry_run:
         for name in names:
             _forget(connection, schema, name, table=known[name])
+        refresh_money(connection, schema)
         for place in (schema, f"{schema}_history"):
             _drop_if_empty(connection, place)
     return removed

@@ -112,7 +112,8 @@ BROKEN = [
     ),
     pytest.param(
         "update Shop.balance_transactions set net = net + 1 where id = (select min(id) from "
-        "Shop.balance_transactions where currency = 'usd')", ("balance_transactions", "balance"), "usd: the ledger says ", id="a ledger off by 1",
+        "Shop.balance_transactions where currency = 'usd')",
+        ("balance_transactions", "balance"), "usd: the ledger says ", id="a wrong ledger",
     ),
 ]  # fmt: skip
 
