@@ -100,9 +100,12 @@ def note_unlisted(connection: duckdb.DuckDBPyConnection, target: Target, column:
 
 def noted_referrers(connection: duckdb.DuckDBPyConnection, dataflow: str) -> set[str]:
     """Return the columns whose unlisted ids were noted: orphans that come after are lost, or not yet there."""
-    rows = connection.execute(
-        f"select referrer from {registry_sql('unlisted')} where dataflow = ? and id is null", [dataflow]
-    ).fetchall()
+    try:
+        rows = connection.execute(
+            f"select referrer from {registry_sql('unlisted')} where dataflow = ? and id is null", [dataflow]
+        ).fetchall()
+    except duckdb.CatalogException:  # an earlier release wrote the file, and no run has written to it since
+        return set()
     return {name for (name,) in rows}
 
 
