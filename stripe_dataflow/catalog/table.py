@@ -63,6 +63,7 @@ class Table:
         pii: Columns that can hold a person's data.
         secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it.
         payload: Field that holds a whole object of any kind, whose own table names its secrets.
+        sums_to: The snapshot that holds, by currency, what the `net` of all these objects sums to.
         size: How many rows a mid-size account has: under a thousand, 100 thousand, a million, above.
     """
 
@@ -93,6 +94,7 @@ class Table:
     pii: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     payload: str = ""
+    sums_to: str = ""
     size: Size = "S"
 
     @property

@@ -21,7 +21,9 @@ def session_key(dataflow: Dataflow) -> str:
     return f"{dataflow.name}__session"
 
 
-def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
+def table_asset(
+    dataflow: Dataflow, chosen: ChosenTable, *, freshness: dg.FreshnessPolicy | None = None
+) -> dg.AssetsDefinition:
     """Return the asset of one table: its step waits for the table's rows and merges them."""
     table = chosen.table
 
@@ -36,6 +38,7 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
         partitions_def=partitions_of(dataflow.attributes) if table.created_filter else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=_RETRY,
+        freshness_policy=freshness,
         pool=dataflow.pool,
         op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
         required_resource_keys={session_key(dataflow)},

@@ -7,6 +7,7 @@ import dagster as dg
 
 from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.assets import session_key, table_asset
+from stripe_dataflow.orchestration.checks import check_definitions, freshness_of, report_checks
 from stripe_dataflow.orchestration.connect_job import connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.removal import remove_job
@@ -20,14 +21,14 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
     """Return a dataflow's definitions; making them needs no network, key or database file."""
     job = dg.define_asset_job(
         f"{dataflow.name}__run",
-        selection=dg.AssetSelection.groups(dataflow.name),
+        selection=dg.AssetSelection.groups(dataflow.name).without_checks(),
         description=f"Bring every table of {dataflow.title} up to date.",
         executor_def=dg.in_process_executor,
         tags={"dataflow": dataflow.name},
     )
     reconcile = dg.define_asset_job(
         f"{dataflow.name}__reconcile",
-        selection=dg.AssetSelection.groups(dataflow.name),
+        selection=dg.AssetSelection.groups(dataflow.name).without_checks(),
         description=(
             f"Bring {dataflow.title} up to date and find what Stripe told no event of: recent partitions are listed "
             "again, older ones counted by Stripe or listed in turn. For every night; the schedule is off at first."
@@ -38,11 +39,13 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
     with warnings.catch_warnings():
         # Of backfill_policy, which is what makes one run of a whole range of partitions.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [table_asset(dataflow, chosen) for chosen in dataflow.tables.values()]
+        freshness = freshness_of(dataflow)
+        assets = [table_asset(dataflow, chosen, freshness=freshness) for chosen in dataflow.tables.values()]
     return dg.Definitions(
         assets=assets,
         jobs=[job, reconcile, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
         schedules=[schedule for schedule in (run_schedule(dataflow), nightly_schedule(dataflow)) if schedule],
+        asset_checks=check_definitions(dataflow),
         resources={session_key(dataflow): session_resource(dataflow)},
     )
 
@@ -96,7 +99,7 @@ def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
             raise ConfigError("The session of a dataflow lives in a run.")
         # A job says it by its tag: a default configuration is lost where a job has partitions.
         mode = context.run.tags.get(MODE_TAG, context.resource_config["mode"])
-        shared = RunSession(dataflow, context.run, context.instance, mode)
+        shared = RunSession(dataflow, context.run, context.instance, mode, report_checks)
         try:
             yield shared
         finally:

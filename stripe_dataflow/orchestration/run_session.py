@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,13 +68,16 @@ class _Open:
 class RunSession:
     """The session that all steps of one run share; nothing is opened before the first table asks.
 
-    `mode` is `auto`, `list` or `reconcile`, as the run's configuration says.
+    `mode` is `auto`, `list` or `reconcile`, as the run's configuration says. `at_end` is told of the session
+    and the warehouse after the run is recorded; `checked`: the run's own step has judged the tables already.
     """
 
     dataflow: Dataflow
     run: dg.DagsterRun
     instance: dg.DagsterInstance
     mode: str
+    at_end: Callable[[RunSession, Warehouse], None] | None = None
+    checked: bool = False
     _stack: ExitStack = field(default_factory=ExitStack)
     _warehouse: Warehouse | None = None
     _opened: _Open | None = None
@@ -112,6 +115,36 @@ class RunSession:
         with self._stack:
             if self._warehouse:
                 self._record_end(self._warehouse)
+                if self.at_end:
+                    self.at_end(self, self._warehouse)
+
+    @property
+    def loaded(self) -> Mapping[str, Loaded]:
+        """Return catalog table -> what loading it came to, for the tables that this run loaded."""
+        return self._loaded
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Tell whether rows or columns can be others than before: a first load never reads changes only."""
+        return bool(self.changed) or any(not load.plan.changes_only for load in self._loaded.values())
+
+    @property
+    def changed(self) -> set[str]:
+        """Return the tables whose rows the run changed."""
+        counts = {name: load.counts for name, load in self._loaded.items()}
+        return {name for name, c in counts.items() if c.inserted or c.updated or c.deleted}
+
+    @property
+    def listed_by_request(self) -> bool:
+        """Tell whether the run was launched to list, by its partitions or its configuration."""
+        return self.mode == "list" or (self._opened is not None and self._opened.asked.by_key)
+
+    def database(self, *, write: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Return a transaction, or a connection that only reads; a run that loads nothing leaves no trace by it."""
+        if self._warehouse:
+            return self._warehouse.transaction() if write else self._warehouse.reading()
+        warehouse = Warehouse(self.dataflow.database, stage_dir=staging_root(self.dataflow.database))
+        return self._stack.enter_context(warehouse).reading()
 
     def _refuse_removed(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Refuse to let a schedule bring back what a person removed; a person may."""

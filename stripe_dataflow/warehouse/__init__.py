@@ -1,6 +1,23 @@
 """DuckDB: open and lock, stage, merge, history and rollback, and the registry of loads and runs."""
 
 from stripe_dataflow.warehouse.accounts import AccountSeen, known_account, note_account
+from stripe_dataflow.warehouse.checks import (
+    BadIds,
+    Orphans,
+    balance_differences,
+    complete_tables,
+    find_bad_ids,
+    find_emptied_columns,
+    find_orphans,
+    first_created,
+    first_loads,
+    made_tables,
+    note_unlisted,
+    noted_referrers,
+    referrer,
+    rows_of_last_list,
+    same_load,
+)
 from stripe_dataflow.warehouse.cursors import get_cursor, get_cursors, set_cursor
 from stripe_dataflow.warehouse.dataflows import (
     DataflowRow,
@@ -28,6 +45,7 @@ from stripe_dataflow.warehouse.loads import (
     record_load,
     record_partition,
 )
+from stripe_dataflow.warehouse.money import refresh_money
 from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
@@ -44,11 +62,13 @@ __all__ = [
     "OUR_COMMENTS",
     "REMOVED",
     "AccountSeen",
+    "BadIds",
     "Counts",
     "DataflowRow",
     "DataflowState",
     "LoadRow",
     "LoadStats",
+    "Orphans",
     "Removed",
     "Restored",
     "RunRow",
@@ -59,10 +79,17 @@ __all__ = [
     "TableRow",
     "Target",
     "Warehouse",
+    "balance_differences",
     "changed_ids",
     "committed_partitions",
     "compact",
+    "complete_tables",
     "end_run",
+    "find_bad_ids",
+    "find_emptied_columns",
+    "find_orphans",
+    "first_created",
+    "first_loads",
     "get_cursor",
     "get_cursors",
     "has_columns",
@@ -76,17 +103,24 @@ __all__ = [
     "list_states",
     "list_tables",
     "listed_at",
+    "made_tables",
     "note_account",
+    "note_unlisted",
+    "noted_referrers",
     "profile",
     "prune",
     "quote",
     "record_load",
     "record_partition",
+    "referrer",
+    "refresh_money",
     "register_dataflow",
     "remove_dataflow",
     "resolve_target",
     "restore",
     "rows_by_day",
+    "rows_of_last_list",
+    "same_load",
     "schema_columns",
     "set_cursor",
     "start_run",

@@ -18,7 +18,7 @@ Window = tuple[int, int]
 class TableFacts:
     """A table's live rows: how many, how many of each partition, and some of them to look at.
 
-    `rows_ever` counts deleted rows and replaced versions as well.
+    `rows_ever` counts deleted rows and replaced versions as well; `window_rows` is `partition_rows` by window.
     """
 
     rows: int = 0
@@ -26,6 +26,7 @@ class TableFacts:
     partition_rows: Mapping[str, int] = field(default_factory=dict)
     preview_columns: Sequence[str] = ()
     preview: Sequence[Sequence[Any]] = ()
+    window_rows: Mapping[Window, int] = field(default_factory=dict)
 
 
 def table_facts(
@@ -53,7 +54,8 @@ def table_facts(
         f"select {names} from {target.current} where _deleted_at is null {newest} limit ?", [limit]
     ).fetchall()
     counts = window_rows(connection, target, list(windows.values()))
-    return TableFacts(rows, ever, {key: counts[window] for key, window in windows.items()}, columns, preview)
+    partitions = {key: counts[window] for key, window in windows.items()}
+    return TableFacts(rows, ever, partitions, columns, preview, counts)
 
 
 def window_rows(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]) -> dict[Window, int]:

@@ -45,6 +45,7 @@ def merge(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int
         updated=updated + filled,
         deleted=tombstones + done.get("absent", 0),
         unchanged=picked - inserted - updated - tombstones,
+        filled=filled,
     )
     return Merged(counts, last)
 

@@ -44,7 +44,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         """create table {schema}.added_columns (
             dataflow varchar, destination varchar, column_name varchar, type varchar, load_id bigint)""",
     ),
-    2: ("create table {schema}.accounts (dataflow varchar, account varchar, live boolean)",),
+    # `unlisted`: ids that a column refers to and no list held when both tables had first been read: of objects
+    # deleted before, or older than the first partition. One row without an id: the column was looked through.
+    2: (
+        "create table {schema}.accounts (dataflow varchar, account varchar, live boolean)",
+        "create table {schema}.unlisted (dataflow varchar, table_name varchar, referrer varchar, id varchar)",
+    ),
 }
 
 

@@ -10,6 +10,7 @@ import duckdb
 
 from stripe_dataflow.warehouse import opening
 from stripe_dataflow.warehouse.accounts import forget_account
+from stripe_dataflow.warehouse.money import refresh_money
 from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.tables import column_names
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal, quote, table_sql
@@ -56,6 +57,7 @@ def remove_dataflow(
     if not dry_run:
         for name in names:
             _forget(connection, schema, name, table=known[name])
+        refresh_money(connection, schema)
         for place in (schema, f"{schema}_history"):
             _drop_if_empty(connection, place)
         if tables is None:
@@ -75,7 +77,7 @@ def _count(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> Rem
 def _forget(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, table: str) -> None:
     for place in (schema, f"{schema}_history"):
         connection.execute(f"drop table if exists {table_sql(place, name)}")
-    for registry in ("tables", "cursors", "columns", "partitions"):
+    for registry in ("tables", "cursors", "columns", "partitions", "unlisted"):
         connection.execute(
             f"delete from {registry_sql(registry)} where dataflow = ? and table_name = ?", [schema, table]
         )

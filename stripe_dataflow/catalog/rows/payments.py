@@ -102,6 +102,7 @@ ROWS = (
         look_back_days=30,
         keep_current="look_back",
         pii=("description",),
+        sums_to="balance",
         size="XL",
     ),
     Table(
