@@ -31,6 +31,8 @@ def parsed(url: str, body: bytes, headers: Mapping[str, str], *, is_list: bool) 
     if not isinstance(answer, dict) or "object" not in answer:
         kind = headers.get("Content-Type", "no content type")
         raise UnexpectedAnswer(f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request)
+    if not is_list and answer["object"] == "list":
+        raise UnexpectedAnswer(f"{request} with a list where one object was asked for.", request)
     if is_list:
         data, more = answer.get("data"), answer.get("has_more")
         if not isinstance(data, list) or not isinstance(more, bool) or (more and not data):
