@@ -45,13 +45,19 @@ _REASONS = (
 
 
 def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPyConnection:
-    """Return an in-memory connection that never loads anything from the network."""
+    """Return an in-memory connection that never loads anything from the network.
+
+    From here on all files this process makes are for its owner alone: DuckDB writes logs and spills under names of
+    its own, at times of its own, and they hold rows.
+    """
+    os.umask(os.umask(0o077) | 0o077)
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,
         "write_buffer_row_group_count": 1,
         "temp_directory": str(spill_dir),
         "autoinstall_known_extensions": False,
+        "allow_community_extensions": False,
     }
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("set TimeZone = 'UTC'")
