@@ -31,7 +31,7 @@ from stripe_dataflow.warehouse.loads import (
 from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
-from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
+from stripe_dataflow.warehouse.remove import Removed, compact, is_mostly_free, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
 from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
 from stripe_dataflow.warehouse.scope import Counts, Scope
@@ -68,6 +68,7 @@ __all__ = [
     "has_columns",
     "has_registry",
     "ids_created",
+    "is_mostly_free",
     "known_account",
     "landed_rows",
     "list_dataflows",
