@@ -274,7 +274,8 @@ ODD = [
 
 
 def test_a_whole_run_refuses_what_cannot_be_kept_and_leaves_the_tables_as_they_were(make_shop):
-    bodies = {"/v1/customers": customer('"name": "old"')}
+    account = b'{"id": "acct_1", "object": "account"}'
+    bodies = {"/v1/customers": customer('"name": "old"'), "/v1/account": account}
     with answering(bodies) as url:
         shop = make_shop(customers=1, tables=["customers"], api_base=url)
         assert shop.failures(shop.run_all_partitions()) == {}
