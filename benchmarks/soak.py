@@ -177,7 +177,7 @@ passed, in which objects of any kind were made, changed and deleted. The dataflo
 | after the nightly job, which lists recent partitions again | {_counts(wrong[1])} |
 | after a run that lists every partition | {_counts(wrong[2])} |
 
-What the first line names are edits of which Stripe, and so the simulated account, makes no event.
+Edits of which Stripe makes no event, such as a payment intent's metadata, are found by the later two only.
 
 {table}
 
