@@ -22,6 +22,7 @@ from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
+from stripe_dataflow.warehouse import quote
 
 KEY_ENV = "SHOP_KEY"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -79,7 +80,7 @@ class Shop:
         """Return the rows of a query on the database; the dataflow's schema is the default."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
             with suppress(duckdb.CatalogException):  # no table landed yet
-                connection.execute(f"use {self.attributes['name']}")
+                connection.execute("use " + quote(self.attributes["name"]))
             return connection.execute(sql).fetchall()
 
     def failures(self, result: Any) -> dict[str, str]:

@@ -122,6 +122,8 @@ class Dataflow:
             )
         if key.startswith("pk_"):
             raise ConfigError(f"{variable} holds a publishable key, which cannot read data: use a restricted key.")
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigError(f"{variable} holds something that is no Stripe API key: copy the key again, on its own.")
         return key
 
     def _chosen(self, choice: TableChoice) -> ChosenTable:

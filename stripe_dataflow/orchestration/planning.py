@@ -11,6 +11,7 @@ import duckdb
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.catalog.descriptions import descriptions
+from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.partitions import (
     PARTITION_TAG,
@@ -50,12 +51,20 @@ class Asked:
 
 
 def asked_of(dataflow: Dataflow, tags: Mapping[str, str]) -> Asked:
-    """Return what a run with these tags is for, as of now."""
+    """Return what a run with these tags is for, as of now.
+
+    Raises:
+        ConfigError: It was launched for partitions the dataflow does not have.
+    """
     now = int(time.time()) + 1
     windows = windows_by_key(partitions_of(dataflow.attributes), now)
     keys = [key for key in keys_of_run(tags, list(windows)) if key in windows]
     span = Window(min(window.gte for window in windows.values()), now)
-    by_key = PARTITION_TAG in tags or RANGE_TAGS[0] in tags
+    by_key = any(tag in tags for tag in (PARTITION_TAG, *RANGE_TAGS))
+    if by_key and not keys:
+        raise ConfigError(
+            f"{dataflow.name} has no such partition now: they go from {next(iter(windows))} to {list(windows)[-1]}."
+        )
     return Asked({key: windows[key] for key in keys}, len(keys) == len(windows), by_key, span)
 
 

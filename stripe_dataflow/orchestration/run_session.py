@@ -6,7 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,9 @@ from stripe_dataflow.warehouse import (
     TableRow,
     Target,
     Warehouse,
+    compact,
     end_run,
+    is_mostly_free,
     known_account,
     note_account,
     prune,
@@ -243,6 +245,10 @@ class RunSession:
                 description=description,
             )  # fmt: skip
             prune(connection, self.dataflow.name, keep_loads=self.dataflow.attributes.keep_loads)
+            mostly_free = is_mostly_free(connection)
+        if mostly_free:
+            with suppress(DataflowError):  # someone reads, or the disk has no room: the next run tries again
+                compact(self.dataflow.database)
 
     def _status(self) -> tuple[Status, str]:
         """Return how the run ended, and what went wrong, table by table."""

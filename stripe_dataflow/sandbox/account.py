@@ -131,9 +131,13 @@ class Account:
     def update(self, table: str, object_id: str, **fields: Any) -> Object:
         """Return the object after changing these fields; with Stripe's event, if it has one for that."""
         with self.lock:
-            kind = UPDATED_EVENTS.get(table) or _event_type(TABLES[table], "updated")
-            self.state.change(table, object_id, event=kind, **fields)
+            self.state.change(table, object_id, event=self.updated_event(table), **fields)
             return self.state.views.view(table, object_id)
+
+    @staticmethod
+    def updated_event(table: str) -> str:
+        """Return the type of the event that tells of a change, or nothing where Stripe has none."""
+        return UPDATED_EVENTS.get(table) or _event_type(TABLES[table], "updated")
 
     def delete(self, table: str, object_id: str) -> None:
         """Delete an object, or do what Stripe does instead: cancel, detach; with Stripe's event."""

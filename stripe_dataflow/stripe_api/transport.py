@@ -16,13 +16,13 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
-import orjson
 from stripe import AIOHTTPClient, APIConnectionError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import api_version
 from stripe_dataflow.errors import Request, StripeError
+from stripe_dataflow.stripe_api.answers import parsed
 from stripe_dataflow.stripe_api.limits import Limits
 from stripe_dataflow.stripe_api.refusals import refusal
 
@@ -168,7 +168,7 @@ class Transport:
         self._reached = True
         traffic.bytes += len(body)
         if status == HTTPStatus.OK:
-            return Answer(_parsed(ask, body, headers), asked_at)
+            return Answer(parsed(ask.url, body, headers, is_list=ask.is_list), asked_at)
         error = refusal(ask.right, url=ask.url, status=status, headers=headers, body=body)
         should_retry = headers.get("Stripe-Should-Retry")
         if should_retry is not None:
@@ -189,25 +189,6 @@ class Transport:
                 "Check api_base and the network, then run again."
             )
             raise errors.Unreachable(text, Request(ask.url)) from None
-
-
-def _parsed(ask: Ask, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body if it is what was asked for: a proxy's page or a cut-off body is not."""
-    request = Request(ask.url, 200, request_id=headers.get("Request-Id", ""))
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        parsed = None
-    if not isinstance(parsed, dict) or "object" not in parsed:
-        kind = headers.get("Content-Type", "no content type")
-        raise errors.UnexpectedAnswer(
-            f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request
-        )
-    if ask.is_list:
-        data, more = parsed.get("data"), parsed.get("has_more")
-        if not isinstance(data, list) or not isinstance(more, bool) or (more and not data):
-            raise errors.UnexpectedAnswer(f"{request} with a list that is not whole.", request)
-    return parsed
 
 
 def _passing(error: BaseException) -> bool:

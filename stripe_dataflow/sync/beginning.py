@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from stripe_dataflow.catalog import TABLES
-from stripe_dataflow.errors import StripeError
+from stripe_dataflow.errors import RowRefused, StripeError
 from stripe_dataflow.stripe_api import Ask, Connection, Object, Traffic, Transport
 from stripe_dataflow.sync.events import PATH
 
@@ -37,12 +37,12 @@ async def _begin(connection: Connection) -> Beginning:
             _ask(transport, Ask("account", path, path, is_list=False)),
             _ask(transport, Ask("events", PATH, PATH, {"limit": 1})),
         )
-    newest = None if events is None else next((int(event["created"]) for event in events["data"]), 0)
+    newest = None if events is None else next((int(event.get("created") or 0) for event in events["data"]), 0)
     return Beginning(str((account or {}).get("id", "")), newest)
 
 
 async def _ask(transport: Transport, ask: Ask) -> Object | None:
     try:
         return (await transport.get(ask, Traffic())).body
-    except StripeError:
+    except (StripeError, RowRefused):
         return None

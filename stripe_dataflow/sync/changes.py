@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import TABLES, Table
@@ -144,7 +145,7 @@ class ChangeReader:
 
     async def _read_object(self, root: _Root, object_id: str) -> None:
         table = root.table
-        path = table.path if table.snapshot else f"{table.path}/{object_id}"
+        path = table.path if table.snapshot else f"{table.path}/{quote(object_id, safe='')}"
         ask = Ask(table.right, f"{table.path}/{{id}}", path, _expand(root.children, ""), is_list=False)
         try:
             answer = await Reader(self._transport, root.traffic).get(ask)

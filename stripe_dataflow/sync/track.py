@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stripe_dataflow.stripe_api import Object, RowWriter, Traffic, Window
+from stripe_dataflow.stripe_api import Object, RowWriter, Traffic, Window, check_times
 from stripe_dataflow.sync.feed import Feed
 from stripe_dataflow.sync.plan import TablePlan
 
@@ -50,6 +50,8 @@ class Track:
     def write(self, objects: list[Object], asked_at_us: int, parent_id: str | None = None) -> None:
         """Write the objects that lie in the plan's windows."""
         table, windows = self.plan.table, self.plan.windows
+        if table.created_filter:
+            check_times(objects, table.name, table.created)
         if table.created_filter and not self.plan.changes_only:
             if not windows:
                 return

@@ -49,7 +49,7 @@ from stripe_dataflow.warehouse.money import refresh_money
 from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
-from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
+from stripe_dataflow.warehouse.remove import Removed, compact, is_mostly_free, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
 from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
 from stripe_dataflow.warehouse.scope import Counts, Scope
@@ -95,6 +95,7 @@ __all__ = [
     "has_columns",
     "has_registry",
     "ids_created",
+    "is_mostly_free",
     "known_account",
     "landed_rows",
     "list_dataflows",

@@ -24,6 +24,8 @@ BLOCK_BYTES = 32_768
 # default of 122,880 wide rows does not fit the memory limit, and spills each small block to a file of its own.
 ROW_GROUP = 10_240
 STORAGE_VERSION = "v1.2.0"
+FILE = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP}"
+NEW_FILE = f"{FILE}, block_size {BLOCK_BYTES}"  # a file keeps the block size it was made with
 OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
 # Errors whose text holds no row's values, so that it may be shown and logged.
@@ -45,13 +47,19 @@ _REASONS = (
 
 
 def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPyConnection:
-    """Return an in-memory connection that never loads anything from the network."""
+    """Return an in-memory connection that never loads anything from the network.
+
+    From here on all files this process makes are for its owner alone: DuckDB writes logs and spills under names of
+    its own, at times of its own, and they hold rows.
+    """
+    os.umask(os.umask(0o077) | 0o077)
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,
         "write_buffer_row_group_count": 1,
         "temp_directory": str(spill_dir),
         "autoinstall_known_extensions": False,
+        "allow_community_extensions": False,
     }
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("set TimeZone = 'UTC'")
@@ -91,9 +99,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
     is_new = not database.exists()
     mode = "read_only"
     if not read_only:
-        mode = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP}"
-        if is_new:  # a file keeps the size it was made with
-            mode += f", block_size {BLOCK_BYTES}"
+        mode = NEW_FILE if is_new else FILE
     statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"
     for attempt in Retrying(
         retry=retry_if_exception(_is_held),

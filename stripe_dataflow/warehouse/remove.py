@@ -16,6 +16,7 @@ from stripe_dataflow.warehouse.tables import column_names
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal, quote, table_sql
 
 _FRESH = "fresh"
+_WORTH_BYTES = 16 << 20  # DuckDB fills free blocks again, so little is not worth the copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +130,19 @@ def compact(database: Path, *, wait_s: float = 0, memory_mb: int = 256, threads:
     return before - database.stat().st_size
 
 
+def is_mostly_free(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether more than half of the file, and not little, holds nothing: then a `compact` pays."""
+    free, total = connection.execute(
+        "select free_blocks * block_size, total_blocks * block_size from pragma_database_size() "
+        "where database_name = ?",
+        [WAREHOUSE],
+    ).fetchone() or (0, 0)
+    return free > _WORTH_BYTES and free * 2 > total
+
+
 def _copy(connection: duckdb.DuckDBPyConnection, fresh: Path) -> None:
     opening.remove_database(fresh)
-    connection.execute(f"attach {literal(str(fresh))} as {_FRESH} (storage_version '{opening.STORAGE_VERSION}')")
+    connection.execute(f"attach {literal(str(fresh))} as {_FRESH} ({opening.NEW_FILE})")
     try:
         fresh.chmod(opening.OWNER_ONLY)
         connection.execute(f"copy from database {WAREHOUSE} to {_FRESH}")

@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
 
-COMMANDS = ("new", "connect", "demo", "load", "tables", "list", "history", "versions", "plan", "connectors")
+COMMANDS = ("new", "connect", "rights", "demo", "load", "tables", "list", "history", "versions", "plan", "connectors")
 
 
 def run(project, *arguments, code=0, **environment):
@@ -91,6 +92,18 @@ def test_dg_scaffolds_the_same_file_and_refuses_the_same_names(project):
     assert not path.parents[1].joinpath("my_shop").exists()
     checked = project.run("dg", "check", "defs")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_rights_names_what_a_restricted_key_needs_for_each_table_and_its_parents(project):
+    project.add("shop", name="Shop", tables=["prices", "subscription_items", "radar_value_list_items"])
+    text = run(project, "rights", "Shop")
+    assert re.search(r"prices +│ prices +│ rak_plan_read", text)
+    assert re.search(r"subscription_items +│ subscription items, subscriptions +│ rak_subscription_read", text)
+    assert re.search(r"events +│ events +│ rak_event_read", text)
+    [link] = re.findall(r"https://\S+", text)
+    asked = parse_qs(urlsplit(link).query)
+    assert asked["permissions[]"] == ["rak_event_read", "rak_plan_read", "rak_subscription_read"]
+    assert "by hand, as Stripe names no right for them: radar value list items, radar value lists." in text
 
 
 def test_connect_prints_what_the_key_may_read_and_fails_where_a_table_is_unreadable(project, sandbox):
