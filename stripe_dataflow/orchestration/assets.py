@@ -9,10 +9,6 @@ from stripe_dataflow.orchestration.metadata import materialization_metadata
 from stripe_dataflow.orchestration.partitions import partitions_of
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key, step_priority
 
-# A passing outage heals without a person: requests are retried within the step, the step once more.
-_RETRY = dg.RetryPolicy(max_retries=1, delay=15)
-
-
 _ONE_PROCESS = frozenset({"in_process", "execute_in_process_executor"})
 
 
@@ -35,7 +31,8 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
         metadata=_definition_metadata(dataflow, chosen),
         partitions_def=partitions_of(dataflow.attributes) if table.created_filter else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=_RETRY,
+        # A passing outage heals without a person: requests are retried within the step, the step once more.
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=dataflow.patience.step_wait_s),
         pool=dataflow.pool,
         op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
         required_resource_keys={session_key(dataflow)},

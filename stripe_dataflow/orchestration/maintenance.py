@@ -37,7 +37,8 @@ class Maintenance:
 
     def __enter__(self) -> Self:
         folder = staging_root(self.dataflow.database)
-        self.warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
+        wait_s = self.dataflow.patience.database_wait_s
+        self.warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s))
         if not self._dry_run:
             with self.warehouse.transaction() as connection:
                 run_id = self._context.run_id

@@ -139,7 +139,10 @@ class RunSession:
         """Open the warehouse, note the run, and make ready to read; the key is read here."""
         if self._warehouse is None:
             folder = staging_root(self.dataflow.database)
-            self._warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
+            wait_s = self.dataflow.patience.database_wait_s
+            self._warehouse = self._stack.enter_context(
+                Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s)
+            )
         with self._warehouse.transaction() as connection:
             self._refuse_removed(connection)
             register_dataflow(connection, self._row())
