@@ -67,13 +67,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: whose traffic it is, which endpoint's limit it counts on, and what it asks for."""
+    """One request: whose traffic it is, which endpoint's limit it counts on, and what it asks for.
+
+    `object_id` is the id that the answer must bear, empty where it is not known.
+    """
 
     right: str
     endpoint: str
     path: str
     query: Query = field(default_factory=dict)
     is_list: bool = True
+    object_id: str = ""
 
     @property
     def url(self) -> str:
@@ -211,6 +215,8 @@ def _parsed(ask: Ask, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]
         raise errors.UnexpectedAnswer(
             f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request
         )
+    if ask.object_id and parsed.get("id") != ask.object_id:
+        raise errors.UnexpectedAnswer(f"{request} with something else than the object asked for.", request)
     if ask.is_list:
         data, more = parsed.get("data"), parsed.get("has_more")
         if not isinstance(data, list) or not isinstance(more, bool) or (more and not data):
