@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,6 +82,8 @@ def attached(
     except (duckdb.Error, OSError) as error:
         raise explained(error, database, wait_s=wait_s) from error
     try:
+        if not read_only:  # who may write knows that nobody copies: a copy that is there was left by a killed process
+            remove_copy(database)
         yield
     finally:
         connection.execute(f"detach {WAREHOUSE}")
@@ -140,6 +143,18 @@ def private_folder(path: Path) -> Path:
     """Return the folder, created for its owner alone where it is missing."""
     path.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     return path
+
+
+def copy_of(database: Path) -> tuple[Path, Path]:
+    """Return where a compacted copy of the database is made, and where making it may spill."""
+    return database.with_name(f"{database.name}.compacting"), database.with_name(f"{database.name}.spill")
+
+
+def remove_copy(database: Path) -> None:
+    """Delete a compacted copy that did not take the database's place, present or not."""
+    copy, spill_dir = copy_of(database)
+    remove_database(copy)
+    shutil.rmtree(spill_dir, ignore_errors=True)
 
 
 def remove_database(path: Path) -> None:
