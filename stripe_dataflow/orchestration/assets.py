@@ -59,7 +59,7 @@ def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg
     facts = {"table": chosen.table.name, "error": type(error).__name__}
     if isinstance(error, StripeError):
         facts |= {"request": error.request.url, "request id": error.request.request_id or "none"}
-    text = str(error) if "keep the rows" in str(error) else f"{error} {state}"
+    text = str(error) if error.tells_state or "keep the rows" in str(error) else f"{error} {state}"
     return dg.Failure(description=text, metadata=facts, allow_retries=error.retryable)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from stripe_dataflow.errors import ConfigError, DataflowError
+from stripe_dataflow.errors import ConfigError, DataflowError, refused_by_machine
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
 from stripe_dataflow.stripe_api import Connection
@@ -88,9 +88,10 @@ class RunSession:
             if together:
                 opened.session.read(self._selected())
             loaded = opened.session.load(name, log=log)
-        except DataflowError as error:
-            self._failed[name] = str(error)
-            raise
+        except (DataflowError, OSError) as error:
+            told = error if isinstance(error, DataflowError) else refused_by_machine(error)
+            self._failed[name] = str(told)
+            raise told from None
         self._failed.pop(name, None)
         self._loaded[name] = loaded
         return loaded

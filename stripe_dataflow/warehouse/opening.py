@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, WarehouseError
+from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, NotTakenIn, WarehouseError
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal
 
 # The oldest format that has all we use: analysts' other tools lag behind DuckDB's releases.
@@ -40,6 +40,8 @@ _REASONS = (
     ("not a valid DuckDB database", "it is no DuckDB database", "Name another file as `database`"),
     ("Is a directory", "it is a folder", "Name a file as `database`"),
     ("No space left", "the disk is full", "Free some space and run again"),
+    ("File too large", "it may not grow further", "Raise the limit on the size of files and run again"),
+    ("Too many open files", "this process has too many files open", "Raise the limit on open files and run again"),
     ("Read-only file system", "its disk is read-only", "Name a file elsewhere as `database`"),
     ("Permission denied", "this user may not open it", "Give this user the right to read and write it"),
 )
@@ -130,6 +132,11 @@ def explained(error: Exception, database: Path, *, wait_s: float = 0) -> Warehou
     if "version number" in text or "newer version" in text:
         return DatabaseTooNew(
             f"{database} was written by a newer DuckDB. Upgrade the duckdb package. Nothing was changed."
+        )
+    if "CHECKPOINT during DETACH failed" in text:
+        return NotTakenIn(
+            f"{database} could not take in what was committed; most likely the disk is full. Free some space and run "
+            f"again. What was committed is kept in {database.name}.wal."
         )
     for sign, reason, advice in _REASONS:
         if sign in text:

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import dagster as dg
+import duckdb
 
 from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.orchestration.dataflow import Dataflow
@@ -29,7 +31,11 @@ _CONTEXT.set_forkserver_preload([__name__])
 
 @dataclass(frozen=True)
 class Moment:
-    """When to die: at the n-th call of, or return from, a function; `of` is its module and name."""
+    """When something happens: at the n-th call of, or return from, a function; `of` is its module and name.
+
+    It is a signal, or that from now on there is `most` of a resource (resource -> limit), or that root,
+    which may write everything, gives that up.
+    """
 
     of: str
     event: str = "return"
@@ -37,6 +43,8 @@ class Moment:
     signal: int = signal.SIGKILL
     # Some milliseconds later: in the midst of what follows.
     soon: bool = False
+    most: Mapping[int, int] | None = None
+    nobody: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,26 @@ class Job:
     config: Mapping[str, Any] | None = None
 
 
-def start(job: Job, output: Path, *, moment: Moment | None = None, most: Mapping[int, int] | None = None) -> BaseProcess:
-    """Return a started process that runs a job; `most` is resource -> limit, files on top of those open already.
-
-    What it prints goes to the file: at its end, as JSON, the failures by step.
-    """
-    process = _CONTEXT.Process(target=_execute, args=(job, output, moment, most or {}))
+def start(job: Job, output: Path, *, moment: Moment | None = None) -> BaseProcess:
+    """Return a started process that runs a job; what it prints goes to the file, at its end the failures by step."""
+    process = _CONTEXT.Process(target=_execute, args=(job, output, moment))
     process.start()
     return process
+
+
+def holding(database: Path, *, read_only: bool) -> tuple[BaseProcess, Event]:
+    """Return a process that has the database open, and what makes it let go."""
+    opened, leave = _CONTEXT.Event(), _CONTEXT.Event()
+    process = _CONTEXT.Process(target=_hold, args=(database, read_only, opened, leave))
+    process.start()
+    assert opened.wait(30)
+    return process, leave
+
+
+def _hold(database: Path, read_only: bool, opened: Event, leave: Event) -> None:  # noqa: FBT001 a process's arguments
+    with duckdb.connect(str(database), read_only=read_only):
+        opened.set()
+        leave.wait(60)
 
 
 def failures(output: Path) -> dict[str, str]:
@@ -65,7 +85,7 @@ def failures(output: Path) -> dict[str, str]:
     return json.loads(output.read_text(encoding="utf-8").splitlines()[-1])
 
 
-def _execute(job: Job, output: Path, moment: Moment | None, most: Mapping[int, int]) -> None:
+def _execute(job: Job, output: Path, moment: Moment | None) -> None:
     file = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)
@@ -76,10 +96,8 @@ def _execute(job: Job, output: Path, moment: Moment | None, most: Mapping[int, i
     own = {"config": dict(job.config or {})}
     part = {"resources": {f"{dataflow.name}__session": own}} if job.op == "run" else {"ops": {job.op: own}}
     with dg.DagsterInstance.ephemeral() as instance:
-        for what, limit in most.items():
-            _limit(what, limit)
         if moment:
-            _die_at(moment)
+            _watch_for(moment)
         result = definition.execute_in_process(
             instance=instance, run_config={**QUIET, **(part if own["config"] else {})}, raise_on_error=False
         )
@@ -93,6 +111,7 @@ def _text(event: Any) -> str:
 
 
 def _limit(what: int, limit: int) -> None:
+    """Set a limit; that of open files on top of those open already."""
     if what == resource.RLIMIT_NOFILE:
         free = os.dup(0)
         os.close(free)
@@ -100,8 +119,8 @@ def _limit(what: int, limit: int) -> None:
     resource.setrlimit(what, (limit, resource.getrlimit(what)[1]))
 
 
-def _die_at(moment: Moment) -> None:
-    """Watch all threads' calls, and die at the one that was told."""
+def _watch_for(moment: Moment) -> None:
+    """Watch all threads' calls, and do what is to be done at the one that was told."""
     module, _, name = moment.of.partition(":")
     left = [moment.count]
 
@@ -110,6 +129,14 @@ def _die_at(moment: Moment) -> None:
             return
         left[0] -= 1
         if left[0]:
+            return
+        if moment.nobody:
+            if os.geteuid() == 0:
+                os.seteuid(65534)
+            return
+        if moment.most:
+            for what, limit in moment.most.items():
+                _limit(what, limit)
             return
         if moment.soon:
             threading.Timer(0.002, os.kill, (os.getpid(), moment.signal)).start()
