@@ -7,6 +7,7 @@ import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -23,6 +24,7 @@ from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 from stripe_dataflow.patience import Patience
 
+_FAILED = "failures by step:"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 # Forked from a process that has all modules and no threads: a child costs no import.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -58,9 +60,12 @@ class Job:
     config: Mapping[str, Any] | None = None
 
 
-def start(job: Job, output: Path, *, moment: Moment | None = None) -> BaseProcess:
-    """Return a started process that runs a job; what it prints goes to the file, at its end the failures by step."""
-    process = _CONTEXT.Process(target=_execute, args=(job, output, moment))
+def start(job: Job, output: Path, *, moment: Moment | None = None, clock_s: int = 0) -> BaseProcess:
+    """Return a started process that runs a job, on a machine whose clock is `clock_s` ahead.
+
+    What it prints goes to the file, at its end the failures by step.
+    """
+    process = _CONTEXT.Process(target=_execute, args=(job, output, moment, clock_s))
     process.start()
     return process
 
@@ -82,15 +87,19 @@ def _hold(database: Path, read_only: bool, opened: Event, leave: Event) -> None:
 
 def failures(output: Path) -> dict[str, str]:
     """Return table or op -> the sentence its step failed with, of a child that came to its end."""
-    return json.loads(output.read_text(encoding="utf-8").splitlines()[-1])
+    lines = output.read_text(encoding="utf-8").splitlines()
+    return json.loads(next(line.removeprefix(_FAILED) for line in lines if line.startswith(_FAILED)))
 
 
-def _execute(job: Job, output: Path, moment: Moment | None) -> None:
+def _execute(job: Job, output: Path, moment: Moment | None, clock_s: int) -> None:
     file = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.environ.update(job.environment)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a command; Dagster treats SIGTERM the same
+    if clock_s:
+        now, now_ns = time.time, time.time_ns
+        time.time, time.time_ns = lambda: now() + clock_s, lambda: now_ns() + clock_s * 10**9
     dataflow = Dataflow(Attributes(**job.attributes), job.patience)
     definition = dataflow_definitions(dataflow).resolve_job_def(f"{dataflow.name}__{job.op}")
     own = {"config": dict(job.config or {})}
@@ -101,7 +110,7 @@ def _execute(job: Job, output: Path, moment: Moment | None) -> None:
         result = definition.execute_in_process(
             instance=instance, run_config={**QUIET, **(part if own["config"] else {})}, raise_on_error=False
         )
-        print(json.dumps({e.step_key.rpartition("__")[2]: _text(e) for e in result.get_step_failure_events()}))
+        print(_FAILED, json.dumps({e.step_key.rpartition("__")[2]: _text(e) for e in result.get_step_failure_events()}))
     sys.exit(not result.success)
 
 

@@ -44,7 +44,7 @@ def test_a_full_disk_fails_the_run_in_a_sentence_and_changes_no_table(changed, t
 HANDLES = {
     "at the start": Moment(f"{WAREHOUSE}.opening:connect", "call", most={resource.RLIMIT_NOFILE: 1}),
     "while reading": Moment("stripe_dataflow.sync.session:_extract", "call", most={resource.RLIMIT_NOFILE: 1}),
-    "while merging": Moment(f"{WAREHOUSE}.merge:merge", "call", most={resource.RLIMIT_NOFILE: 1}),
+    "while merging": Moment(f"{WAREHOUSE}.opening:_attach", "call", count=3, most={resource.RLIMIT_NOFILE: 0}),
 }
 
 
