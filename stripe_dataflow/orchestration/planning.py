@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -41,9 +40,9 @@ class Asked:
     span: Window
 
 
-def asked_of(dataflow: Dataflow, tags: Mapping[str, str]) -> Asked:
+def asked_of(dataflow: Dataflow, tags: Mapping[str, str], *, now_s: int) -> Asked:
     """Return what a run with these tags is for, as of now."""
-    now = int(time.time()) + 1
+    now = now_s + 1
     windows = windows_by_key(partitions_of(dataflow.attributes), now)
     keys = [key for key in keys_of_run(tags, list(windows)) if key in windows]
     span = Window(min(window.gte for window in windows.values()), now)

@@ -148,8 +148,10 @@ class RunSession:
             self._refuse_removed(connection)
             register_dataflow(connection, self._row())
             load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
-        stripe, asked = self._connection(), asked_of(self.dataflow, self.run.tags)
-        planner = Planner(self.dataflow, self.run, self.mode, newest_event(stripe) if asked.everything else None)
+        stripe = self._connection()
+        newest = newest_event(stripe)  # the first answer, which sets the clock
+        asked = asked_of(self.dataflow, self.run.tags, now_s=stripe.clock.now_s())
+        planner = Planner(self.dataflow, self.run, self.mode, newest if asked.everything else None)
         with self._warehouse.reading() as connection:
             plan = planner.plan(connection, asked)
         root = self.run.root_run_id or self.run.run_id

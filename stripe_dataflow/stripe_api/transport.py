@@ -24,6 +24,7 @@ from stripe_dataflow import errors
 from stripe_dataflow.catalog import api_version
 from stripe_dataflow.errors import Request, StripeError
 from stripe_dataflow.patience import Patience
+from stripe_dataflow.stripe_api.clock import Clock
 from stripe_dataflow.stripe_api.limits import Limits
 from stripe_dataflow.stripe_api.refusals import refusal
 
@@ -38,7 +39,10 @@ Query = Mapping[str, str | int | Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the account is and how fast it may be asked; the key stays in memory and out of repr."""
+    """Where the account is and how fast it may be asked; the key stays in memory and out of repr.
+
+    `clock` tells the account's time to all who share the connection, right from the first answer on.
+    """
 
     api_base: str
     key: str = field(repr=False)
@@ -46,6 +50,7 @@ class Connection:
     per_second: float = 20.0
     per_endpoint: float = 20.0
     patience: Patience = Patience()
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -175,12 +180,14 @@ class Transport:
         async with self.limits.slot(ask.endpoint):
             traffic.requests += 1
             traffic.retries += not first
-            asked_at = time.time_ns() // 1000
+            asked_at = time.monotonic()
             body, status, headers = await self._send(ask)
         self._reached = True
+        clock = self._connection.clock
+        clock.hear(headers)
         traffic.bytes += len(body)
         if status == HTTPStatus.OK:
-            return Answer(_parsed(ask, body, headers), asked_at)
+            return Answer(_parsed(ask, body, headers), clock.at_us(asked_at))
         error = refusal(ask.right, url=ask.url, status=status, headers=headers, body=body)
         should_retry = headers.get("Stripe-Should-Retry")
         if should_retry is not None:

@@ -78,7 +78,7 @@ class Session:
         for name in new:
             self._attempts[name] = self._attempts.get(name, 0) + 1
             feed = Feed(self._folder, f"{name}.{self._attempts[name]}", running.budget, running.loop)
-            self._tracks[name] = Track(self._plans[name], feed)
+            self._tracks[name] = Track(self._plans[name], feed, self._connection.clock)
         plans = [self._plans[name] for name in new]
         asyncio.run_coroutine_threadsafe(self._extract(running, plans), running.loop)
 

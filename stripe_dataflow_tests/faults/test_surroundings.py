@@ -2,6 +2,7 @@
 
 import pytest
 
+from stripe_dataflow.patience import Patience
 from stripe_dataflow.sandbox import Limits
 from stripe_dataflow_tests.faults.child import Job, start
 from stripe_dataflow_tests.faults.shops import HASTY, KEY, KEY_ENV, opened
@@ -10,9 +11,9 @@ from stripe_dataflow_tests.faults.shops import HASTY, KEY, KEY_ENV, opened
 def test_a_storm_of_429_is_waited_out(tmp_path, trial):
     # An account that lets through 5 requests a second, of a run that would send 20.
     limits, pace = Limits(global_rps=5), {"requests_per_second": 20, "requests_per_second_per_endpoint": 20}
-    with opened(tmp_path, customers=12, limits=limits, tables=["charges", "customers", "subscriptions"], **pace) as shop:
+    with opened(tmp_path, customers=12, limits=limits, **pace) as shop:
         begun = trial(shop)
-        shop.patience = type(HASTY)(step_wait_s=0)
+        shop.patience = Patience(step_wait_s=0)
         assert shop.failures(shop.run()) == {}
         begun.holds()
         assert shop.held() == shop.truth()
@@ -74,6 +75,5 @@ def test_one_event_that_shows_up_after_later_ones_is_seen_by_the_next_run(change
     account.create("customers", email="later@example.com")
     changed.faults.late_events = late
     assert changed.failures(changed.run()) == {}
-    assert (customer,) not in changed.keys("customers")
     changed.faults.late_events = frozenset()
     begun.settles("an event appears after later ones", len(late), "completes")
