@@ -13,6 +13,7 @@ DataflowError                 what failed, why, what to do, what state the data 
 │   └── UnexpectedAnswer      an answer that is not Stripe's: a proxy, a cut-off body
 └── WarehouseError            writing or reading DuckDB failed
     ├── DatabaseLocked        another process holds the file: wait, or close it
+    ├── DataflowBusy          another process loads it, or takes it back: wait for its end
     ├── NotTakenIn            committed to the database's log, which its file could not take in: free some space
     ├── DatabaseTooNew        written by a newer release: upgrade
     └── RowRefused            a value does not fit its column: the table is as it was
@@ -122,6 +123,12 @@ class WarehouseError(DataflowError):
 
 class DatabaseLocked(WarehouseError):
     """Another process holds the database file."""
+
+    retryable = True
+
+
+class DataflowBusy(WarehouseError):
+    """A load and a rollback or removal of one dataflow cannot go on at once."""
 
     retryable = True
 

@@ -144,10 +144,7 @@ class RunSession:
             self._warehouse = self._stack.enter_context(
                 Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s)
             )
-        with self._warehouse.transaction() as connection:
-            self._refuse_removed(connection)
-            register_dataflow(connection, self._row())
-            load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
+        load_id = self._warehouse.start(self._start)
         stripe = self._connection()
         newest = newest_event(stripe)  # the first answer, which sets the clock
         asked = asked_of(self.dataflow, self.run.tags, now_s=stripe.clock.now_s())
@@ -159,6 +156,11 @@ class RunSession:
         run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, look)
         session = Session(stripe, plan, warehouse=self._warehouse, run=run, folder=self._lines())
         return _Open(self._warehouse, self._stack.enter_context(session), asked)
+
+    def _start(self, connection: duckdb.DuckDBPyConnection) -> int:
+        self._refuse_removed(connection)
+        register_dataflow(connection, self._row())
+        return start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
 
     def _connection(self) -> Connection:
         """Return how to reach the account, with the sandbox started where that is the account."""

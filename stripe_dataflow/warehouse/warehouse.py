@@ -6,14 +6,15 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 import duckdb
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from stripe_dataflow.errors import DataflowError, WarehouseError
+from stripe_dataflow.errors import DataflowBusy, DataflowError, WarehouseError
 from stripe_dataflow.warehouse import merge as merging
 from stripe_dataflow.warehouse import opening, staging
 from stripe_dataflow.warehouse.registry import ensure_registry, registry_version
@@ -107,6 +108,22 @@ class Warehouse:
                 raise
             for target, scope, last in self._merged:
                 self._drop_merged(target, scope, last)
+
+    def start(self, begin: Callable[[duckdb.DuckDBPyConnection], int]) -> int:
+        """Return what `begin` returns, a load id, in a transaction of its own.
+
+        Raises:
+            DataflowBusy: The dataflow is still loaded, or taken back, by another process after the wait.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type(DataflowBusy),
+            stop=stop_after_delay(self._wait_s),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            reraise=True,
+        ):
+            with attempt, self.transaction() as connection:
+                return begin(connection)
+        raise AssertionError  # retrying returns or raises; this tells the type checker so
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
