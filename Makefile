@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)
 
-.PHONY: help demo test dev check bench lock browser
+.PHONY: help demo test dev check bench guarantees lock browser
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -30,6 +30,9 @@ check: .venv/dev ## Format, lint, types, import directions, definitions
 
 bench: .venv/dev ## Measure against the limits and a baseline; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
+
+guarantees: .venv/dev ## Let every fault loose on a small dataflow; writes the matrix into docs/guarantees.md
+	GUARANTEES=1 $(BIN)/pytest stripe_dataflow_tests/faults
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build -o requirements.lock

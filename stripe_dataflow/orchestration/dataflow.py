@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Dataflow:
     """The settings of one dataflow."""
 
     attributes: Attributes
-    patience: Patience = Patience()
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def name(self) -> str:

@@ -26,12 +26,6 @@ from stripe_dataflow.sandbox.views import pretty
 KEPT = 200_000  # requests remembered
 _KEYS = ("sk_test_", "rk_test_", "sk_live_", "rk_live_")
 _PRODUCTS = {"issuing": "Issuing", "identity": "Identity", "treasury": "Treasury", "terminal": "Terminal"}
-_SPOILED: dict[Fault, Callable[[bytes], bytes]] = {
-    "malformed": lambda body: body[: len(body) // 2] + b"]}",
-    "empty_page": lambda _: pretty({"object": "list", "data": [], "has_more": True}),
-    "no_has_more": lambda _: pretty({"object": "list", "data": []}),
-    "empty_children": lambda body: _childless(body),
-}
 _PROXY_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>proxy</body></html>"
 
 
@@ -191,6 +185,14 @@ def _childless(body: bytes) -> bytes:
             if isinstance(value, dict) and value.get("object") == "list":
                 value |= {"data": [], "has_more": True}
     return pretty(answer)
+
+
+_SPOILED: dict[Fault, Callable[[bytes], bytes]] = {
+    "malformed": lambda body: body[: len(body) // 2] + b"]}",
+    "empty_page": lambda _: pretty({"object": "list", "data": [], "has_more": True}),
+    "no_has_more": lambda _: pretty({"object": "list", "data": []}),
+    "empty_children": _childless,
+}
 
 
 def _masked(key: str) -> str:

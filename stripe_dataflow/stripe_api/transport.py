@@ -49,7 +49,7 @@ class Connection:
     account: str = ""
     per_second: float = 20.0
     per_endpoint: float = 20.0
-    patience: Patience = Patience()
+    patience: Patience = field(default_factory=Patience)
     clock: Clock = field(default_factory=Clock, repr=False, compare=False)
 
 

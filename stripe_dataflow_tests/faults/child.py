@@ -110,7 +110,8 @@ def _execute(job: Job, output: Path, moment: Moment | None, clock_s: int) -> Non
         result = definition.execute_in_process(
             instance=instance, run_config={**QUIET, **(part if own["config"] else {})}, raise_on_error=False
         )
-        print(_FAILED, json.dumps({e.step_key.rpartition("__")[2]: _text(e) for e in result.get_step_failure_events()}))
+        failed = {(e.step_key or "").rpartition("__")[2]: _text(e) for e in result.get_step_failure_events()}
+        sys.stdout.write(f"{_FAILED}{json.dumps(failed)}\n")
     sys.exit(not result.success)
 
 

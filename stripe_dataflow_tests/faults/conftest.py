@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stripe_dataflow_tests.faults.shops import FragileShop, calm, opened
+from stripe_dataflow_tests.faults.shops import KEY, FragileShop, calm, opened
 
 PAGE = Path(__file__).parents[2] / "docs" / "guarantees.md"
 BEGIN, END = "<!-- matrix: written by `make guarantees` -->", "<!-- end of the matrix -->"
@@ -97,8 +97,6 @@ Try = Callable[[FragileShop], Trial]
 @pytest.fixture
 def trial(request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> Iterator[Try]:
     """Return what begins a trial: it remembers the shop's state, which the fault is then let loose on."""
-    from stripe_dataflow_tests.faults.shops import KEY
-
     yield lambda shop: Trial(shop, request.config.stash[OUTCOMES])
     assert KEY not in "".join(capfd.readouterr())
 

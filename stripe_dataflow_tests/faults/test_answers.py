@@ -93,7 +93,7 @@ def test_an_answer_that_never_comes_is_waited_for_no_longer_than_told(changed, t
     begun.settles("no answer (time-out)", hit, "the run fails, the next one completes")
 
 
-def test_a_key_that_is_refused_half_way_deletes_no_row(changed, trial):
+def test_a_key_that_is_rejected_deletes_no_row(changed, trial):
     begun = trial(changed)
     changed.faults.keys = {}
     result = changed.run(mode="list")

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from stripe_dataflow_tests.faults.child import Job, Moment, failures, start
+from stripe_dataflow_tests.faults.child import Job, Moment, start
 from stripe_dataflow_tests.faults.shops import HASTY, KEY, KEY_ENV
 
 WAREHOUSE = "stripe_dataflow.warehouse"
@@ -80,7 +80,7 @@ def test_a_removal_killed_at_any_stage_leaves_all_tables_or_none(changed, trial,
 def test_a_run_that_is_told_to_end_says_so_and_leaves_one_state_or_the_other(changed, trial, tmp_path):
     begun = trial(changed)
     moment = Moment("stripe_dataflow.sync.merging:take", count=2, signal=signal.SIGTERM, soon=True)
-    process, text = run(changed, tmp_path, moment=moment)
+    process, _ = run(changed, tmp_path, moment=moment)
     assert process.exitcode != 0
     begun.holds(swept=False)
     begun.settles("SIGTERM", 1, "the next run completes")

@@ -13,7 +13,9 @@ from stripe_dataflow_tests.faults.shops import HASTY, KEY, KEY_ENV
 
 def run(shop, tmp_path, **options):
     """Return what a run in a process of its own failed with, by table."""
-    process = start(Job(shop.attributes, HASTY, {KEY_ENV: KEY}, config={"mode": "list"}), tmp_path / "output", **options)
+    process = start(
+        Job(shop.attributes, HASTY, {KEY_ENV: KEY}, config={"mode": "list"}), tmp_path / "output", **options
+    )
     process.join(60)
     assert KEY not in (tmp_path / "output").read_text(encoding="utf-8")
     assert process.exitcode == 1, (tmp_path / "output").read_text(encoding="utf-8")
@@ -77,7 +79,9 @@ def test_a_database_held_for_good_is_refused_with_its_holders_pid(changed, trial
     assert len(texts) == len(changed.dataflow().tables)
     assert all(f"is held by process {holder.pid}" in text for text in texts), texts
     begun.holds()
-    begun.settles(f"held by a {'reader' if read_only else 'writer'}, for good", 1, "the run fails, the next one completes")
+    begun.settles(
+        f"held by a {'reader' if read_only else 'writer'}, for good", 1, "the run fails, the next one completes"
+    )
 
 
 @pytest.mark.parametrize("read_only", [pytest.param(True, id="reader"), pytest.param(False, id="writer")])

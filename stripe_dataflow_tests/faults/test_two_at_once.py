@@ -27,6 +27,10 @@ def stopped(process):
         time.sleep(0.01)
 
 
+def go_on(process):
+    os.kill(process.pid, signal.SIGCONT)
+
+
 def end(process, output):
     process.join(60)
     assert process.exitcode == 0, output.read_text(encoding="utf-8")
@@ -70,7 +74,7 @@ def test_a_rollback_waits_for_the_run_that_is_under_way(changed, trial, tmp_path
     going_back = start(job(changed, "rollback", config={"reason": "too many"}), back)
     while not any(f"stage-{going_back.pid}-" in name for name in changed.staged()):
         time.sleep(0.01)
-    os.kill(running.pid, signal.SIGCONT)
+    go_on(running)
     end(running, run)
     end(going_back, back)
     assert changed.rows() == before
@@ -88,7 +92,7 @@ def test_a_run_waits_for_the_rollback_that_is_under_way(changed, trial, tmp_path
     running = start(job(changed), run)
     while not any(f"stage-{running.pid}-" in name for name in changed.staged()):
         time.sleep(0.01)
-    os.kill(going_back.pid, signal.SIGCONT)
+    go_on(going_back)
     end(going_back, back)
     end(running, run)
     assert [each[:2] for each in changed.history()[:2]] == [("run", "Completed"), ("rollback", "Completed")]
