@@ -140,6 +140,7 @@ def _watch_for(moment: Moment) -> None:
         left[0] -= 1
         if left[0]:
             return
+        sys.setprofile(None)  # so that what happens meets the program, not this function
         if moment.nobody:
             if os.geteuid() == 0:
                 os.seteuid(65534)
