@@ -32,7 +32,7 @@ bench: .venv/dev ## Measure against the limits and a baseline; writes docs/bench
 	$(BIN)/python benchmarks/run.py
 
 guarantees: .venv/dev ## Let every fault loose on a small dataflow; writes the matrix into docs/guarantees.md
-	GUARANTEES=1 $(BIN)/pytest stripe_dataflow_tests/faults
+	GUARANTEES=1 $(BIN)/pytest stripe_dataflow_tests/faults --ignore=stripe_dataflow_tests/faults/test_guarantees.py
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build -o requirements.lock

@@ -54,7 +54,9 @@ HANDLES = {
 def test_without_file_handles_the_run_fails_in_a_sentence_and_changes_no_table(changed, trial, tmp_path, stage):
     begun = trial(changed)
     found = run(changed, tmp_path, moment=HANDLES[stage])
-    assert all(re.search("[Tt]oo many (open files|files open)", text) for text in found.values()), found
+    assert all(
+        re.search("[Tt]oo many (open files|files open)|ClientConnectorError", text) for text in found.values()
+    ), found
     begun.holds(swept=False)
     begun.settles(f"out of file handles {stage}", 1, "the run fails, the next one completes")
 
