@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)
 
-.PHONY: help demo test dev check bench soak audit lock browser
+.PHONY: help demo test dev check bench soak guarantees audit lock browser
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -33,6 +33,9 @@ bench: .venv/dev ## Measure against the limits and a baseline; writes docs/bench
 
 soak: .venv/dev ## Run for 20 minutes under churn and faults (MINUTES=60 for an hour); writes docs/soak.md
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
+
+guarantees: .venv/dev ## Let every fault loose on a small dataflow; writes the matrix into docs/guarantees.md
+	GUARANTEES=1 $(BIN)/pytest stripe_dataflow_tests/faults --ignore=stripe_dataflow_tests/faults/test_guarantees.py
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build -o requirements.lock

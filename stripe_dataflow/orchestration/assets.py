@@ -9,10 +9,6 @@ from stripe_dataflow.orchestration.metadata import materialization_metadata
 from stripe_dataflow.orchestration.partitions import partitions_of
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key, step_priority
 
-# A passing outage heals without a person: requests are retried within the step, the step once more.
-_RETRY = dg.RetryPolicy(max_retries=1, delay=15)
-
-
 _ONE_PROCESS = frozenset({"in_process", "execute_in_process_executor"})
 
 
@@ -37,7 +33,8 @@ def table_asset(
         metadata=_definition_metadata(dataflow, chosen),
         partitions_def=partitions_of(dataflow.attributes) if table.created_filter else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=_RETRY,
+        # A passing outage heals without a person: requests are retried within the step, the step once more.
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=dataflow.patience.step_wait_s),
         freshness_policy=freshness,
         pool=dataflow.pool,
         op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
@@ -65,7 +62,7 @@ def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg
     facts = {"table": chosen.table.name, "error": type(error).__name__}
     if isinstance(error, StripeError):
         facts |= {"request": error.request.url, "request id": error.request.request_id or "none"}
-    text = str(error) if "keep the rows" in str(error) else f"{error} {state}"
+    text = str(error) if error.tells_state or "keep the rows" in str(error) else f"{error} {state}"
     return dg.Failure(description=text, metadata=facts, allow_retries=error.retryable)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -50,13 +49,13 @@ class Asked:
     span: Window
 
 
-def asked_of(dataflow: Dataflow, tags: Mapping[str, str]) -> Asked:
+def asked_of(dataflow: Dataflow, tags: Mapping[str, str], *, now_s: int) -> Asked:
     """Return what a run with these tags is for, as of now.
 
     Raises:
         ConfigError: It was launched for partitions the dataflow does not have.
     """
-    now = int(time.time()) + 1
+    now = now_s + 1
     windows = windows_by_key(partitions_of(dataflow.attributes), now)
     keys = [key for key in keys_of_run(tags, list(windows)) if key in windows]
     span = Window(min(window.gte for window in windows.values()), now)

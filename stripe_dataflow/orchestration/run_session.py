@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from stripe_dataflow.errors import ConfigError, DataflowError
+from stripe_dataflow.errors import ConfigError, DataflowError, refused_by_machine
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
 from stripe_dataflow.orchestration.same_account import account_of, refuse_other_account
@@ -98,9 +98,10 @@ class RunSession:
             if together:
                 opened.session.read(self._selected())
             loaded = opened.session.load(name, log=log)
-        except DataflowError as error:
-            self._failed[name] = str(error)
-            raise
+        except (DataflowError, OSError) as error:
+            told = error if isinstance(error, DataflowError) else refused_by_machine(error)
+            self._failed[name] = str(told)
+            raise told from None
         self._failed.pop(name, None)
         self._loaded[name] = loaded
         return loaded
@@ -179,13 +180,14 @@ class RunSession:
         """Open the warehouse, note the run, and make ready to read; the key is read here."""
         if self._warehouse is None:
             folder = staging_root(self.dataflow.database)
-            self._warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
-        with self._warehouse.transaction() as connection:
-            self._refuse_removed(connection)
-            register_dataflow(connection, self._row())
-            load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
-        stripe, asked = self._connection(), asked_of(self.dataflow, self.run.tags)
-        beginning = begin(stripe)
+            wait_s = self.dataflow.patience.database_wait_s
+            self._warehouse = self._stack.enter_context(
+                Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s)
+            )
+        load_id = self._warehouse.start(self._start)
+        stripe = self._connection()
+        beginning = begin(stripe)  # its answers set the clock
+        asked = asked_of(self.dataflow, self.run.tags, now_s=stripe.clock.now_s())
         planner = Planner(self.dataflow, self.run, self.mode, beginning.newest)
         seen = account_of(self.dataflow, stripe, beginning.account)
         with self._warehouse.reading() as connection:
@@ -200,6 +202,11 @@ class RunSession:
         run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, look)
         session = Session(stripe, plan, warehouse=self._warehouse, run=run, folder=self._lines())
         return _Open(self._warehouse, self._stack.enter_context(session), asked)
+
+    def _start(self, connection: duckdb.DuckDBPyConnection) -> int:
+        self._refuse_removed(connection)
+        register_dataflow(connection, self._row())
+        return start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
 
     def _connection(self) -> Connection:
         """Return how to reach the account, with the sandbox started where that is the account."""

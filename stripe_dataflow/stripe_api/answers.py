@@ -13,10 +13,11 @@ from stripe_dataflow.errors import Request, RowRefused, UnexpectedAnswer
 _ADVICE = "Change the object in Stripe, or report it with its id."
 
 
-def parsed(url: str, body: bytes, headers: Mapping[str, str], *, is_list: bool) -> dict[str, Any]:
+def parsed(url: str, body: bytes, headers: Mapping[str, str], *, is_list: bool, object_id: str = "") -> dict[str, Any]:
     """Return the body if it is what was asked for: a proxy's page or a cut-off body is not.
 
     Whole numbers beyond 64 bits inside a JSON column become doubles, as most readers of JSON take them.
+    `object_id` is the id that the answer must bear, empty where it is not known.
 
     Raises:
         UnexpectedAnswer: It is no JSON, or no list that is whole; asking again may help.
@@ -33,6 +34,8 @@ def parsed(url: str, body: bytes, headers: Mapping[str, str], *, is_list: bool) 
         raise UnexpectedAnswer(f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request)
     if not is_list and answer["object"] == "list":
         raise UnexpectedAnswer(f"{request} with a list where one object was asked for.", request)
+    if object_id and answer.get("id") != object_id:
+        raise UnexpectedAnswer(f"{request} with something else than the object asked for.", request)
     if is_list:
         data, more = answer.get("data"), answer.get("has_more")
         if not isinstance(data, list) or not isinstance(more, bool) or (more and not data):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -97,9 +96,9 @@ class RowWriter:
         return RowRefused(text, object_id=object_id, column=column)
 
     @staticmethod
-    def tombstone(object_id: str) -> bytes:
-        """Return the line that says an object is gone, as of now."""
-        row = {"id": object_id, "_deleted": True, "_fetched_at": time.time_ns() // 1000}
+    def tombstone(object_id: str, *, asked_at_us: int) -> bytes:
+        """Return the line that says an object is gone."""
+        row = {"id": object_id, "_deleted": True, "_fetched_at": asked_at_us}
         return orjson.dumps(row, option=_LINE)
 
     def _hash(self, value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from stripe_dataflow.sync.beginning import Beginning, begin
 from stripe_dataflow.sync.cursor import Cursor
-from stripe_dataflow.sync.merging import Loaded, RunOfLoad
+from stripe_dataflow.sync.loaded import Loaded, RunOfLoad
 from stripe_dataflow.sync.plan import Plan, TablePlan
 from stripe_dataflow.sync.progress import Progress, listener
 from stripe_dataflow.sync.reconcile import recheck

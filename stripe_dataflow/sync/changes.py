@@ -146,7 +146,8 @@ class ChangeReader:
     async def _read_object(self, root: _Root, object_id: str) -> None:
         table = root.table
         path = table.path if table.snapshot else f"{table.path}/{quote(object_id, safe='')}"
-        ask = Ask(table.right, f"{table.path}/{{id}}", path, _expand(root.children, ""), is_list=False)
+        expand = _expand(root.children, "")
+        ask = Ask(table.right, f"{table.path}/{{id}}", path, expand, is_list=False, object_id=object_id)
         try:
             answer = await Reader(self._transport, root.traffic).get(ask)
         except errors.RequestRefused as refused:

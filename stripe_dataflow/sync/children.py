@@ -90,7 +90,7 @@ class ChildReader:
         objects = [dict(item) for item in embedded["data"]]
         last = str(objects[-1]["id"]) if objects else ""
         self.track.write(objects, asked_at_us, parent_id)
-        if embedded.get("has_more") and last:
+        if embedded.get("has_more"):  # with no object shown as well: none shown is not none there
             url = urlsplit(str(embedded.get("url", "")))
             await self._queue(_Job(parent_id, url.path, dict(parse_qsl(url.query)), after=last))
 

@@ -16,7 +16,8 @@ from stripe_dataflow.sync.changes import ChangeReader
 from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.extraction import Extraction
 from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
-from stripe_dataflow.sync.merging import Loaded, Loading, Merger, RunOfLoad
+from stripe_dataflow.sync.loaded import Loaded, Loading, RunOfLoad
+from stripe_dataflow.sync.merging import Merger
 from stripe_dataflow.sync.plan import Plan, TablePlan, readings
 from stripe_dataflow.sync.progress import Reporter
 from stripe_dataflow.sync.track import Track
@@ -80,7 +81,7 @@ class Session:
         for name in new:
             self._attempts[name] = self._attempts.get(name, 0) + 1
             feed = Feed(self._folder, f"{name}.{self._attempts[name]}", running.budget, running.loop)
-            self._tracks[name] = Track(self._plans[name], feed)
+            self._tracks[name] = Track(self._plans[name], feed, self._connection.clock)
         plans = [self._plans[name] for name in new]
         asyncio.run_coroutine_threadsafe(self._extract(running, plans), running.loop)
 

@@ -111,9 +111,8 @@ def compact(database: Path, *, wait_s: float = 0, memory_mb: int = 256, threads:
         DatabaseLocked: Another process has the file open; it is as it was.
         WarehouseError: There is no file, or no room for the copy; it is as it was.
     """
-    fresh = database.with_name(database.name + ".compacting")
+    fresh, spill_dir = opening.copy_of(database)
     before = database.stat().st_size if database.exists() else 0
-    spill_dir = database.with_name(database.name + ".spill")
     with opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=spill_dir) as connection:
         # Opened to write first: that waits for readers too, and empties the write-ahead log.
         with opening.attached(connection, database, must_exist=True, wait_s=wait_s):
@@ -126,7 +125,7 @@ def compact(database: Path, *, wait_s: float = 0, memory_mb: int = 256, threads:
             except (duckdb.Error, OSError) as error:
                 raise opening.explained(error, database) from error
             finally:
-                opening.remove_database(fresh)
+                opening.remove_copy(database)
     return before - database.stat().st_size
 
 
