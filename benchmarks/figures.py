@@ -90,7 +90,7 @@ def against_the_sdk(charges: int, times: int) -> list[Row]:
     ]
 
 
-def at_the_limit(name: str, *, allowed: float, target: str, tables: list[str], **options: object) -> list[Row]:
+def at_the_limit(name: str, *, allowed: float, target: str, tables: list[str], **options: float) -> list[Row]:
     """(b, c, d) Requests between the first and the last, against what the limits allow in that time."""
     ceilings = {
         "requests_per_second": options.get("global_rps", 100),

@@ -52,7 +52,7 @@ def take(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = N
 class Server:
     """The simulated account in another process; a context manager."""
 
-    def __init__(self, script: str = "server.py", **options: Any) -> None:
+    def __init__(self, script: str = "server.py", /, **options: Any) -> None:
         command = [sys.executable, str(HERE / script), json.dumps(options)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.url = str(self._answer())

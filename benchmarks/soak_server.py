@@ -40,7 +40,7 @@ def main() -> None:
     """Serve until the input ends."""
     options = json.loads(sys.argv[1])
     share = options["share"]
-    faults = CountedFaults(rates=dict.fromkeys(KINDS, share / len(KINDS)))
+    faults = CountedFaults(rates={kind: share / len(KINDS) for kind in KINDS})
     account = Account(options["customers"], 7, int(time.time() - options["days_ago"] * 86_400))
     chance = Random(11)
     with Sandbox(account, faults=faults) as sandbox:

@@ -105,7 +105,7 @@ def test_the_failed_table_alone_is_read_again_when_the_run_is_executed_from_its_
     keys = [event.step_key.removeprefix("Shop__") for event in failed.get_step_failure_events()]
     assert shop.run(select=keys).success
     paths = {path.partition("?")[0] for _, path, _ in list(shop.sandbox.requests)[asked:]}
-    assert paths == {"/v1/issuing/cards", "/v1/events"}
+    assert paths == {"/v1/account", "/v1/events", "/v1/issuing/cards"}
     assert shop.keys("issuing_cards") == shop.true_keys("issuing_cards")
 
 
