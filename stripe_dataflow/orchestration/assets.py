@@ -7,6 +7,7 @@ from stripe_dataflow.errors import DataflowError, StripeError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.metadata import materialization_metadata
 from stripe_dataflow.orchestration.partitions import partitions_of
+from stripe_dataflow.orchestration.reading import tables_key
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key, step_priority
 
 # A passing outage heals without a person: requests are retried within the step, the step once more.
@@ -37,6 +38,7 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         retry_policy=_RETRY,
         pool=dataflow.pool,
+        io_manager_key=tables_key(dataflow),
         op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
         required_resource_keys={session_key(dataflow)},
     )

@@ -9,6 +9,7 @@ from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.assets import session_key, table_asset
 from stripe_dataflow.orchestration.connect_job import connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.reading import StripeTables, tables_key
 from stripe_dataflow.orchestration.removal import remove_job
 from stripe_dataflow.orchestration.rollback import rollback_job
 from stripe_dataflow.orchestration.run_session import RunSession
@@ -32,7 +33,7 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
         assets=assets,
         jobs=[job, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
         schedules=[schedule] if schedule else [],
-        resources={session_key(dataflow): session_resource(dataflow)},
+        resources={session_key(dataflow): session_resource(dataflow), tables_key(dataflow): StripeTables(dataflow)},
     )
 
 
