@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from stripe_dataflow.component import StripeDataflow
+from stripe_dataflow.orchestration.alerts import alert_sensors
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.dataflow_list import dataflow_list_definitions
 
@@ -16,4 +17,5 @@ def defs() -> dg.Definitions:
     dataflows = dg.load_from_defs_folder(path_within_project=root)
     components = dg.ComponentTree.for_project(root).get_all_components(StripeDataflow)
     listed = dataflow_list_definitions([Dataflow(component.attributes) for component in components])
-    return dg.Definitions.merge(dataflows, listed, dg.Definitions(executor=dg.in_process_executor))
+    shared = dg.Definitions(executor=dg.in_process_executor, sensors=alert_sensors())
+    return dg.Definitions.merge(dataflows, listed, shared)

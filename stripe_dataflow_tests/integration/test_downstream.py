@@ -87,7 +87,8 @@ def test_reading_waits_while_another_process_writes(shop):
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(shop.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as writer:
-        assert writer.stdin and writer.stdout
+        assert writer.stdin
+        assert writer.stdout
         assert writer.stdout.readline() == b"held\n"
         reader.start()
         reader.join(0.3)
