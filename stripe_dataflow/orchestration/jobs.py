@@ -2,10 +2,11 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 import dagster as dg
 
-from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.errors import ConfigError, DatabaseLocked
 from stripe_dataflow.orchestration.assets import session_key, table_asset
 from stripe_dataflow.orchestration.connect_job import connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
@@ -13,6 +14,7 @@ from stripe_dataflow.orchestration.reading import StripeTables, tables_key
 from stripe_dataflow.orchestration.removal import remove_job
 from stripe_dataflow.orchestration.rollback import rollback_job
 from stripe_dataflow.orchestration.run_session import RunSession
+from stripe_dataflow.orchestration.sweeping import sweep
 
 
 def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
@@ -69,6 +71,8 @@ def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
     def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
         if context.run is None or context.instance is None:
             raise ConfigError("The session of a dataflow lives in a run.")
+        with suppress(DatabaseLocked):  # another run is at work: it is no time to look for dead ones
+            sweep(context.instance, [dataflow], own=context.run.run_id)
         shared = RunSession(dataflow, context.run, context.instance, context.resource_config["mode"])
         try:
             yield shared

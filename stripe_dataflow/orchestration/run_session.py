@@ -17,6 +17,7 @@ import duckdb
 from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
+from stripe_dataflow.orchestration.run_tags import tag_failure
 from stripe_dataflow.stripe_api import Connection
 from stripe_dataflow.sync import Loaded, RunOfLoad, Session, newest_event
 from stripe_dataflow.warehouse import (
@@ -187,6 +188,8 @@ class RunSession:
 
     def _record_end(self, warehouse: Warehouse) -> None:
         status, description = self._status()
+        if status == "Failed":
+            tag_failure(self.instance, self.run.run_id, description)
         counts = sum((loaded.counts for loaded in self._loaded.values()), start=Counts())
         details = (
             f"{len(self._loaded)} tables, {counts.read:,} rows read, {counts.inserted:,} new, "

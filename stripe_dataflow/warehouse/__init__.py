@@ -23,7 +23,17 @@ from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
 from stripe_dataflow.warehouse.remove import Removed, compact, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
-from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
+from stripe_dataflow.warehouse.runs import (
+    DIED,
+    REMOVED,
+    RunRow,
+    Status,
+    dead_runs,
+    end_run,
+    list_runs,
+    start_run,
+    was_removed,
+)
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.tables import has_columns
 from stripe_dataflow.warehouse.target import OUR_COMMENTS, Target, quote, table_sql
@@ -31,6 +41,7 @@ from stripe_dataflow.warehouse.timeline import State, list_states, resolve_targe
 from stripe_dataflow.warehouse.warehouse import Warehouse
 
 __all__ = [
+    "DIED",
     "OUR_COMMENTS",
     "REMOVED",
     "Counts",
@@ -50,6 +61,7 @@ __all__ = [
     "Warehouse",
     "committed_partitions",
     "compact",
+    "dead_runs",
     "end_run",
     "get_cursor",
     "has_columns",
