@@ -8,7 +8,7 @@ import dagster as dg
 
 from stripe_dataflow.errors import ConfigError, DatabaseLocked
 from stripe_dataflow.orchestration.assets import session_key, table_asset
-from stripe_dataflow.orchestration.connect_job import connect_job
+from stripe_dataflow.orchestration.connect_job import account_asset, account_checks, connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.reading import StripeTables, tables_key
 from stripe_dataflow.orchestration.removal import remove_job
@@ -32,7 +32,8 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [table_asset(dataflow, chosen) for chosen in dataflow.tables.values()]
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, account_asset(dataflow)],
+        asset_checks=[account_checks(dataflow)],
         jobs=[job, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
         schedules=[schedule] if schedule else [],
         resources={session_key(dataflow): session_resource(dataflow), tables_key(dataflow): StripeTables(dataflow)},
