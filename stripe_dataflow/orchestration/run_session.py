@@ -132,8 +132,10 @@ class RunSession:
 
     def _selected(self) -> list[str]:
         """Return the tables of this dataflow the run is for, in the order of their steps."""
-        selection = self.run.asset_selection
+        selection, steps = self.run.asset_selection, self.run.step_keys_to_execute
         names = [n for n in self.dataflow.tables if not selection or asset_key(self.dataflow, n) in selection]
+        if steps:  # a re-execution from failure keeps the selection and names the failed steps
+            names = [n for n in names if asset_key(self.dataflow, n).to_python_identifier() in steps]
         return sorted(names, key=lambda name: -step_priority(self.dataflow, name))
 
     def _begin(self) -> _Open:

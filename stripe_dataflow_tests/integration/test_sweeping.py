@@ -25,7 +25,7 @@ from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 job = dataflow_definitions(Dataflow(Attributes(**json.loads(sys.argv[2])))).resolve_job_def("Shop__run")
-with dg.DagsterInstance.local_temp(sys.argv[1]) as instance:
+with dg.DagsterInstance.local_temp(sys.argv[1], {"telemetry": {"enabled": False}}) as instance:
     job.execute_in_process(instance=instance, raise_on_error=False)
 """
 
@@ -34,7 +34,7 @@ with dg.DagsterInstance.local_temp(sys.argv[1]) as instance:
 def shop(make_shop, tmp_path):
     """Return a shop whose instance other processes can open too."""
     shop = make_shop(tables=["customers", "charges"], customers=10)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as shop.instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path), {"telemetry": {"enabled": False}}) as shop.instance:
         shop.instance.event_log_storage.set_concurrency_slots(shop.dataflow().pool, 1)
         yield shop
 
