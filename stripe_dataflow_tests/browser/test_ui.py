@@ -4,6 +4,7 @@ import duckdb
 import pytest
 from playwright.sync_api import expect
 
+from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.sandbox import Account
 
 WAIT_MS = 60_000
@@ -52,3 +53,13 @@ def test_the_run_job_is_launched_from_its_page_and_every_table_has_its_bar(shop,
     page.goto(f"{ui.url}/runs/{run['runId']}")
     for table in steps:
         expect(page.get_by_text(f"Shop__{table}").first).to_be_visible(timeout=WAIT_MS)
+
+
+def test_the_components_page_describes_every_attribute(shop, dagster_ui, clicks):
+    ui, page = dagster_ui(shop), clicks.page
+    name = "stripe_dataflow.StripeDataflow"
+    page.goto(f"{ui.url}/locations/stripe_dataflow/components/library/packages/stripe_dataflow/{name}")
+    for attribute, field in Attributes.model_fields.items():
+        expect(page.get_by_text(attribute, exact=True).first).to_be_visible(timeout=WAIT_MS)
+        assert field.description
+        expect(page.get_by_text(field.description, exact=True).first).to_be_attached(timeout=WAIT_MS)
