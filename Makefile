@@ -4,14 +4,14 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export DAGSTER_HOME ?= $(CURDIR)
 
-.PHONY: help demo test dev check bench lock browser
+.PHONY: help demo test dev check bench soak guarantees audit lock browser
 help: ## Show the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/run ## Load the simulated account into DuckDB through Dagster, and show what landed
+demo: .venv/run | .dagster ## Load the simulated account into DuckDB through Dagster, and show what landed
 	@$(BIN)/stripe-dataflow demo
 
-dev: .venv/run ## Open Dagster's UI on localhost:3000, with its daemon; history is kept
+dev: .venv/run | .dagster ## Open Dagster's UI on localhost:3000, with its daemon; history is kept
 	@echo "Dagster's UI: http://localhost:3000 (Ctrl-C stops it)"
 	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
@@ -31,9 +31,23 @@ check: .venv/dev ## Format, lint, types, import directions, definitions
 bench: .venv/dev ## Measure against the limits and a baseline; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
+soak: .venv/dev ## Run for 20 minutes under churn and faults (MINUTES=60 for an hour); writes docs/soak.md
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
+
+guarantees: .venv/dev ## Let every fault loose on a small dataflow; writes the matrix into docs/guarantees.md
+	GUARANTEES=1 $(BIN)/pytest stripe_dataflow_tests/faults --ignore=stripe_dataflow_tests/faults/test_guarantees.py
+
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build --extra dev -c requirements.lock -o requirements-dev.lock
+
+audit: ## Look for known vulnerabilities of what the lock file names (needs the network)
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
+	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
+
+.dagster: # run history and logs, for their owner alone
+	@mkdir -m 700 $@
 
 .venv/run: requirements.lock pyproject.toml | .venv
 	@echo "Installing what the lock file names (about a minute)"

@@ -58,10 +58,12 @@ def their_load(server: Server) -> Load:
         return Load(taken.ended - server.asked()["first"], taken)
 
 
-def start_up_cpu(load: Callable[[Server], Load], times: int) -> float:
-    """Return the CPU seconds of a load of almost nothing."""
+def start_up(load: Callable[[Server], Load], times: int) -> Load:
+    """Return what a load of almost nothing takes at the least."""
     with Server(charges=FEW) as server:
-        return min(load(server).taken.cpu_s for _ in range(times))
+        loads = [load(server) for _ in range(times)]
+    least = min(loads, key=lambda load: load.taken.cpu_s)
+    return replace(least, seconds=min(load.seconds for load in loads))
 
 
 def against_the_sdk(charges: int, times: int) -> list[Row]:
@@ -75,9 +77,11 @@ def against_the_sdk(charges: int, times: int) -> list[Row]:
         ours = best(times, lambda: our_load(server))
     with Server(charges=few) as server:
         theirs = best(times, lambda: their_load(server))
-    rate, their_rate = charges / ours.seconds, few / theirs.seconds
-    cpu = (ours.taken.cpu_s - start_up_cpu(our_load, times)) / charges * 1e6
-    their_cpu = (theirs.taken.cpu_s - start_up_cpu(their_load, times)) / few * 1e6
+    start, their_start = start_up(our_load, times), start_up(their_load, times)
+    rate = charges / (ours.seconds - start.seconds)
+    their_rate = few / (theirs.seconds - their_start.seconds)
+    cpu = (ours.taken.cpu_s - start.taken.cpu_s) / charges * 1e6
+    their_cpu = (theirs.taken.cpu_s - their_start.taken.cpu_s) / few * 1e6
     return [
         ("a: rows/s", f"{rate:,.0f}", f"{their_rate:,.0f}", f"{rate / their_rate:.1f} times", "20 times"),
         ("a: CPU seconds per million", f"{cpu:,.0f}", f"{their_cpu:,.0f}", f"1/{their_cpu / cpu:.1f}", "1/15"),
@@ -107,7 +111,7 @@ def at_the_limit(name: str, *, allowed: float, target: str, tables: list[str], *
 
 def growth(sizes: list[int], times: int) -> list[Row]:
     """(e) More rows: CPU must grow with the rows, and memory hardly at all; a ratio is to ten times the size before."""
-    start, rows, before = start_up_cpu(our_load, times), [], None
+    start, rows, before = start_up(our_load, times).taken.cpu_s, [], None
     for size in sizes:
         with Server(charges=size) as server:
             load = best(1 if size >= 1_000_000 else times, lambda: our_load(server))
@@ -133,6 +137,7 @@ def hourly(customers: int) -> list[Row]:
     with Server(customers=customers) as server:
         project = Project(server.url, tables=told_by_events(), start_date="2025-01-01", **FREE)
         project.run()
+        alone = min(project.idle().seconds for _ in range(3))
         project.check(server)
         for what in ("nothing new", "0.1 % of charges changed"):
             if rows:
@@ -147,9 +152,9 @@ def hourly(customers: int) -> list[Row]:
             )
             rows.append((
                 f"f: {what}, {len(project.tables)} tables",
-                (f"{taken.seconds:.1f} s, {taken.ended - asked['first']:.1f} of them from the first request on, "
-                f"{asked['requests']} requests"), f"{changed} rows changed", "",
-                "" if rows else "8 s, 10 requests",
+                f"{taken.seconds:.1f} s, {asked['requests']} requests, {changed} rows changed",
+                f"{alone:.1f} s: Dagster alone", f"{taken.seconds - alone:.1f} s are ours",
+                "" if rows else "8 s, 10 requests, 2 s ours",
             ))  # fmt: skip
         project.close()
     return rows

@@ -52,8 +52,8 @@ def take(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = N
 class Server:
     """The simulated account in another process; a context manager."""
 
-    def __init__(self, **options: Any) -> None:
-        command = [sys.executable, str(HERE / "server.py"), json.dumps(options)]
+    def __init__(self, script: str = "server.py", **options: Any) -> None:
+        command = [sys.executable, str(HERE / script), json.dumps(options)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.url = str(self._answer())
 
@@ -115,14 +115,21 @@ class Project:
 
     def run(self) -> Taken:
         """Return what a run of the job took, from the command's start to its end."""
+        return self._execute("-m", "stripe_dataflow.definitions", "-j", "Bench__run")
+
+    def idle(self) -> Taken:
+        """Return what a run of as many assets that do nothing took."""
+        return self._execute("-f", str(HERE / "idle.py"), "-j", "idle")
+
+    def _execute(self, *job: str) -> Taken:
         env = os.environ | {
             "BENCH_KEY": "sk_test_benchmark",
+            "BENCH_ASSETS": str(len(self.tables)),
             "DAGSTER_HOME": str(self.folder),
             "PYTHONPATH": str(self.folder),
         }
         dagster = str(Path(sys.executable).with_name("dagster"))
-        command = [dagster, "job", "execute", "-m", "stripe_dataflow.definitions", "-j", "Bench__run"]
-        return take(command, cwd=self.folder, env=env)
+        return take([dagster, "job", "execute", *job], cwd=self.folder, env=env)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the database."""

@@ -13,6 +13,8 @@ DataflowError                 what failed, why, what to do, what state the data 
 │   └── UnexpectedAnswer      an answer that is not Stripe's: a proxy, a cut-off body
 └── WarehouseError            writing or reading DuckDB failed
     ├── DatabaseLocked        another process holds the file: wait, or close it
+    ├── DataflowBusy          another process loads it, or takes it back: wait for its end
+    ├── NotTakenIn            committed to the database's log, which its file could not take in: free some space
     ├── DatabaseTooNew        written by a newer release: upgrade
     └── RowRefused            a value does not fit its column: the table is as it was
 """
@@ -27,10 +29,12 @@ class DataflowError(Exception):
 
     Attributes:
         retryable: The same may succeed a little later.
+        tells_state: The text says itself what state the table is in.
         partitions_merged: Of the table that failed, partitions that were merged before, and stay.
     """
 
     retryable = False
+    tells_state = False
     partitions_merged = 0
 
 
@@ -123,6 +127,18 @@ class DatabaseLocked(WarehouseError):
     retryable = True
 
 
+class DataflowBusy(WarehouseError):
+    """A load and a rollback or removal of one dataflow cannot go on at once."""
+
+    retryable = True
+
+
+class NotTakenIn(WarehouseError):
+    """A transaction stands in the log beside the database, whose file could not take it in."""
+
+    tells_state = True
+
+
 class DatabaseTooNew(WarehouseError):
     """The database was written by a newer release of this project."""
 
@@ -139,3 +155,12 @@ class RowRefused(WarehouseError):
         super().__init__(text)
         self.object_id = object_id
         self.column = column
+
+
+def refused_by_machine(error: OSError) -> DataflowError:
+    """Return the error for what the machine refused: no room on the disk, no file handle, no right."""
+    where = f" for {error.filename}" if error.filename else ""
+    return WarehouseError(
+        f"This machine refused{where}: {error.strerror or type(error).__name__}. Free some space, allow more open "
+        "files or give the right, and run again. What was merged before stays."
+    )

@@ -22,6 +22,7 @@ from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
+from stripe_dataflow.warehouse import quote
 
 KEY_ENV = "SHOP_KEY"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -79,7 +80,7 @@ class Shop:
         """Return the rows of a query on the database; the dataflow's schema is the default."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
             with suppress(duckdb.CatalogException):  # no table landed yet
-                connection.execute(f"use {self.attributes['name']}")
+                connection.execute("use " + quote(self.attributes["name"]))
             return connection.execute(sql).fetchall()
 
     def failures(self, result: Any) -> dict[str, str]:
@@ -117,11 +118,17 @@ def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
     open_ones = ExitStack()
 
     def make(
-        *, customers: int = 20, seed: int = 1, event_version: str | None = None, days_ago: float = 0, **attributes: Any
+        *,
+        customers: int = 20,
+        seed: int = 1,
+        event_version: str | None = None,
+        days_ago: float = 0,
+        now: int | None = None,
+        **attributes: Any,
     ) -> Shop:
         folder = tmp_path_factory.mktemp("shop")
         # An account whose clock moves must stay behind the real one, as Stripe's does.
-        now = int(time.time() - days_ago * 86_400) if days_ago else None
+        now = int(time.time() - days_ago * 86_400) if days_ago else now
         account, faults = Account(customers, seed, now, event_version=event_version), Faults()
         sandbox = open_ones.enter_context(Sandbox(account, faults=faults))
         instance = open_ones.enter_context(dg.DagsterInstance.ephemeral(str(folder)))

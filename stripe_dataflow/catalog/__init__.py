@@ -4,7 +4,9 @@ A new table is one row in `rows/`, and a run of `python -m stripe_dataflow.catal
 """
 
 from stripe_dataflow.catalog.columns import Column, api_version, object_names, stripe_columns
-from stripe_dataflow.catalog.not_landed import NOT_LANDED
+from stripe_dataflow.catalog.currencies import THREE_DECIMAL, ZERO_DECIMAL, money_columns
+from stripe_dataflow.catalog.not_landed import NOT_LANDED, TEST_CLOCKS
+from stripe_dataflow.catalog.references import Reference, references
 from stripe_dataflow.catalog.rows import billing, customers, payments, platform, snapshots
 from stripe_dataflow.catalog.table import Parent, Table
 
@@ -14,5 +16,6 @@ TABLES: dict[str, Table] = {
 CORE = tuple(table for table in TABLES.values() if table.tier == "core")
 
 __all__ = [
-    "CORE", "NOT_LANDED", "TABLES", "Column", "Parent", "Table", "api_version", "object_names", "stripe_columns",
+    "CORE", "NOT_LANDED", "TABLES", "TEST_CLOCKS", "THREE_DECIMAL", "ZERO_DECIMAL", "Column", "Parent", "Reference",
+    "Table", "api_version", "money_columns", "object_names", "references", "stripe_columns",
 ]  # fmt: skip

@@ -48,3 +48,9 @@ def stripe_columns(table: Table) -> tuple[Column, ...]:
 def object_names(table: Table) -> tuple[str, ...]:
     """Return what the `object` field of a table's objects can say, such as `checkout.session`."""
     return tuple(_data()["objects"][table.name])
+
+
+@cache
+def referred_tables(table: Table) -> dict[str, str]:
+    """Return column -> the table whose ids it holds, as the SDK's annotations say."""
+    return _data()["references"].get(table.name, {})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.catalog.columns import DATA_FILE
-from stripe_dataflow.catalog.sdk import SDK_VERSION, Field, api_version, read_class
+from stripe_dataflow.catalog.sdk import SDK_VERSION, Field, api_version, classes_named_in, read_class
 from stripe_dataflow.catalog.table import Table
 
 # The SDK types a time as a plain `int`; these names and endings are what its sentences call times.
@@ -39,13 +39,29 @@ def data_text() -> str:
         for name, table in TABLES.items()
     )
     objects = ",\n".join(f"{json.dumps(name)}: {json.dumps(object_names(table))}" for name, table in TABLES.items())
+    found = {name: references(table) for name, table in TABLES.items()}
+    refer = ",\n".join(f"{json.dumps(name)}: {json.dumps(columns)}" for name, columns in found.items() if columns)
     head = f'"stripe": {json.dumps(SDK_VERSION)},\n"api_version": {json.dumps(api_version())}'
-    return f'{{\n{head},\n"objects": {{\n{objects}\n}},\n"tables": {{\n{tables}\n}}\n}}\n'
+    parts = f'"objects": {{\n{objects}\n}},\n"references": {{\n{refer}\n}},\n"tables": {{\n{tables}\n}}'
+    return f"{{\n{head},\n{parts}\n}}\n"
 
 
 def object_names(table: Table) -> list[str]:
     """Return what the `object` field of a table's objects can say, such as `checkout.session`."""
     return [read_class(name).object_name for name in table.classes]
+
+
+def references(table: Table) -> dict[str, str]:
+    """Return column -> the table it refers to, where every object it can refer to is in that one table."""
+    found: dict[str, str] = {}
+    for name in table.classes:
+        for field in read_class(name).fields:
+            referred = re.fullmatch(r"(?:Optional\[)?ExpandableField\['(\w+)'\]\]?", field.annotation)
+            classes = (classes_named_in(name)[referred[1]],) if referred else ()
+            tables = [t.name for t in TABLES.values() if t.classes == classes and not t.snapshot]
+            if len(tables) == 1 and field.name not in table.secrets:
+                found[field.name] = tables[0]
+    return found
 
 
 def table_columns(table: Table) -> list[Column]:

@@ -3,6 +3,8 @@
 _TREASURY = "needs one list per financial account; treasury_financial_accounts holds the balances"
 _V2 = "API v2 pages by token and sends thin events; the v1 objects are landed where they exist"
 
+TEST_CLOCKS = "/v1/test_helpers/test_clocks"
+
 NOT_LANDED: dict[str, str] = {
     "/v1/apple_pay/domains": "configuration: domains verified for Apple Pay, superseded by payment method domains",
     "/v1/apps/installs": "for builders of Stripe apps only",
@@ -36,7 +38,7 @@ NOT_LANDED: dict[str, str] = {
     "/v1/tax/locations": "needs a type, and holds addresses of tax locations set up in the Dashboard",
     "/v1/tax/transactions/{transaction}/line_items": "tax transactions cannot be listed, so their ids are not known",
     "/v1/terminal/configurations": "configuration of card readers",
-    "/v1/test_helpers/test_clocks": "test mode only; read to find hidden customers, not landed",
+    TEST_CLOCKS: "test mode only; read to find hidden customers, not landed",
     "/v1/three_d_secure/authentications": "stand-alone 3-D Secure, for payments made elsewhere",
     "/v1/treasury/credit_reversals": _TREASURY,
     "/v1/treasury/debit_reversals": _TREASURY,

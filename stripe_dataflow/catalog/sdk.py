@@ -80,6 +80,19 @@ def read_class(dotted: str) -> SdkClass:
     raise LookupError(message)
 
 
+@cache
+def classes_named_in(dotted: str) -> dict[str, str]:
+    """Return name -> dotted class below `stripe`, of what a class's annotations may name."""
+    *folders, name = dotted.split(".")
+    path = package_dir().joinpath(*folders, f"_{_snake(name)}.py")
+    found = {name: dotted}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("stripe."):
+            place = node.module.split(".")[1:-1]
+            found |= {alias.asname or alias.name: ".".join([*place, alias.name]) for alias in node.names}
+    return found
+
+
 def _read(node: ast.ClassDef) -> SdkClass:
     fields: list[Field] = []
     inner: dict[str, SdkClass] = {}

@@ -53,12 +53,17 @@ class Table:
         event_objects: What an event's payload is, where it is not the object itself.
         deleted_events: Event types after which the object is gone (a canceled subscription is not).
         deletable: Objects can disappear from the list, so absence from a complete list means deleted.
+        clocked: Objects on a test clock are left out of the list unless `test_clock` asks for them.
+        seen_in: Tables and their columns that hold whole objects of this kind, among them some that
+            the list leaves out: what is used there exists.
+        counted: Stripe's search counts the objects created in a span.
         look_back_days: Days before the cursor to list again, where changes come without an event.
         keep_current: How a later run finds what changed: by `events` (and `look_back_days`), by
             `look_back` alone, by the whole `list`, or, for children, along with changed `parents`.
         pii: Columns that can hold a person's data.
         secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it.
         payload: Field that holds a whole object of any kind, whose own table names its secrets.
+        sums_to: The snapshot that holds, by currency, what the `net` of all these objects sums to.
         size: How many rows a mid-size account has: under a thousand, 100 thousand, a million, above.
     """
 
@@ -81,11 +86,15 @@ class Table:
     event_objects: tuple[str, ...] = ()
     deleted_events: tuple[str, ...] = ()
     deletable: bool = False
+    clocked: bool = False
+    seen_in: tuple[tuple[str, str], ...] = ()
+    counted: bool = False
     look_back_days: int = 0
     keep_current: KeepCurrent = "list"
     pii: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     payload: str = ""
+    sums_to: str = ""
     size: Size = "S"
 
     @property

@@ -55,6 +55,7 @@ def run_dataflow(dataflow: Dataflow) -> Mapping[str, str]:
 
 def _instance() -> dg.DagsterInstance:
     """Return the instance of DAGSTER_HOME, or else of the project's own dagster.yaml."""
+    os.umask(os.umask(0o077) | 0o077)  # the run history and the logs are for their owner alone
     if "DAGSTER_HOME" in os.environ:
         return dg.DagsterInstance.get()
     return dg.DagsterInstance.from_config(str(project_root()))

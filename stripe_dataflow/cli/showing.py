@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.orchestration.connecting import account_connection
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.dataflow_list import registry
-from stripe_dataflow.warehouse import LoadRow, TableRow, landed_rows, list_loads, list_runs, list_tables
+from stripe_dataflow.orchestration.same_account import account_of, other_account
+from stripe_dataflow.sync import begin
+from stripe_dataflow.warehouse import (
+    AccountSeen,
+    LoadRow,
+    TableRow,
+    known_account,
+    landed_rows,
+    list_loads,
+    list_runs,
+    list_tables,
+)
 
 HISTORY = ("load", "kind", "status", "started", "ended", "details", "description", "run_id")
 VERSIONS = ("load", "ended", "kind", "status", "tables", "difference", "rollback_to_it")
@@ -68,13 +81,27 @@ def plan_lines(dataflow: Dataflow) -> list[str]:
     with registry(dataflow) as connection:
         known = {row.name: row for row in list_tables(connection, dataflow.name)} if connection else {}
         filled = set(landed_rows(connection, dataflow.name)) if connection else set()
-    lines = []
+        account = known_account(connection, dataflow.name) if connection else None
+    lines = _account_lines(dataflow, account)
     for name, chosen in dataflow.tables.items():
         lines += _changes(dataflow, chosen, known.get(name), holds_rows=name in filled)
     for name, row in known.items():
         if row.active and name not in dataflow.tables:
             lines.append(f"{name}: no longer chosen; its rows stay in {row.destination}, marked inactive")
     return lines or ["Nothing differs from the last run: it will bring each table up to date."]
+
+
+def _account_lines(dataflow: Dataflow, known: AccountSeen | None) -> list[str]:
+    """Return what the next run will refuse because of the key; asks Stripe, if the key is there."""
+    if known is None:
+        return []
+    try:
+        with account_connection(dataflow) as connection:
+            seen = account_of(dataflow, connection, begin(connection).account)
+    except ConfigError as error:
+        return [f"Not checked whether the key is of {known}: {error}"]
+    refusal = other_account(dataflow, known, seen)
+    return [f"Every run will be refused: {refusal}"] if refusal else []
 
 
 def _changes(dataflow: Dataflow, chosen: ChosenTable, row: TableRow | None, *, holds_rows: bool) -> list[str]:

@@ -57,4 +57,32 @@ def connect(name: str) -> None:
         )
 
 
-COMMANDS = (new, connect)
+@click.command()
+@click.argument("name", required=False)
+def rights(name: str | None) -> None:
+    """Print the rights to read that a restricted key needs, table by table; without a NAME of every table."""
+    from stripe_dataflow.catalog import TABLES  # noqa: PLC0415 the help needs no catalog
+    from stripe_dataflow.catalog.rights import key_page  # noqa: PLC0415
+    from stripe_dataflow.catalog.rights import rights as needed  # noqa: PLC0415
+
+    tables = [chosen.table for chosen in dataflow_named(name).tables.values()] if name else list(TABLES.values())
+    by_table = {table.name: needed(table, TABLES) for table in tables}
+    by_table.setdefault("events", needed(TABLES["events"], TABLES))  # else every run reads whole lists
+    rows = [
+        (
+            table,
+            ", ".join(right.words for right in found),
+            ", ".join(dict.fromkeys(right.name or "?" for right in found)),
+        )
+        for table, found in by_table.items()
+    ]
+    print_rows("Rights to read", ("table", "in the Dashboard", "right"), rows)
+    wanted = [right for found in by_table.values() for right in found]
+    unnamed = sorted({right.words for right in wanted if not right.name})
+    page = key_page(wanted, name=f"stripe_dataflow {name}" if name else "stripe_dataflow")
+    OUT.print(f"Make the key with these rights filled in: {page}", markup=False, highlight=False, soft_wrap=True)
+    if unnamed:
+        OUT.print(f"Set to read by hand, as Stripe names no right for them: {', '.join(unnamed)}.", soft_wrap=True)
+
+
+COMMANDS = (new, connect, rights)

@@ -10,10 +10,6 @@ from stripe_dataflow.orchestration.partitions import partitions_of
 from stripe_dataflow.orchestration.reading import tables_key
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key, step_priority
 
-# A passing outage heals without a person: requests are retried within the step, the step once more.
-_RETRY = dg.RetryPolicy(max_retries=1, delay=15)
-
-
 _ONE_PROCESS = frozenset({"in_process", "execute_in_process_executor"})
 
 
@@ -22,7 +18,9 @@ def session_key(dataflow: Dataflow) -> str:
     return f"{dataflow.name}__session"
 
 
-def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
+def table_asset(
+    dataflow: Dataflow, chosen: ChosenTable, *, freshness: dg.FreshnessPolicy | None = None
+) -> dg.AssetsDefinition:
     """Return the asset of one table: its step waits for the table's rows and merges them."""
     table = chosen.table
 
@@ -36,7 +34,9 @@ def table_asset(dataflow: Dataflow, chosen: ChosenTable) -> dg.AssetsDefinition:
         metadata=_definition_metadata(dataflow, chosen),
         partitions_def=partitions_of(dataflow.attributes) if table.created_filter else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=_RETRY,
+        # A passing outage heals without a person: requests are retried within the step, the step once more.
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=dataflow.patience.step_wait_s),
+        freshness_policy=freshness,
         pool=dataflow.pool,
         io_manager_key=tables_key(dataflow),
         op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
@@ -64,7 +64,7 @@ def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg
     facts = {"table": chosen.table.name, "error": type(error).__name__}
     if isinstance(error, StripeError):
         facts |= {"request": error.request.url, "request id": error.request.request_id or "none"}
-    text = str(error) if "keep the rows" in str(error) else f"{error} {state}"
+    text = str(error) if error.tells_state or "keep the rows" in str(error) else f"{error} {state}"
     return dg.Failure(description=text, metadata=facts, allow_retries=error.retryable)
 
 

@@ -6,12 +6,15 @@ import difflib
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
+import dagster as dg
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stripe_dataflow.catalog import TABLES, stripe_columns
 from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.orchestration.texts import A_KEY, ENV_NAME, is_address, is_file, refuse_texts
+from stripe_dataflow.stripe_api import scrub
 
 Purpose = Literal["all", "customer_360", "privacy_metadata"]
 Partitions = Literal["monthly", "weekly", "daily"]
@@ -21,27 +24,31 @@ DESTINATION = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog"})
 SANDBOX = "sandbox"
 _LITERAL_KEY = re.compile(r"\s*(sk|rk|pk)_")
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ACCOUNT = re.compile(r"[A-Za-z0-9_]*")
+_FIRST_DATE = date(1970, 1, 1)  # Stripe's times count from here
 
 
 class _Strict(BaseModel):
     """Refuses unknown attributes by name; its errors are one sentence and never print a value."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+    what: ClassVar[str] = ""
 
     @model_validator(mode="wrap")
     @classmethod
     def _one_sentence(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
         """Turn pydantic's report into one ConfigError, which pydantic lets through as it is."""
-        where = f"Dataflow {data['name']}: " if isinstance(data, dict) and data.get("name") else ""
+        name = data.get("name") if isinstance(data, dict) else None
+        where = f"Dataflow {name}: " if isinstance(name, str) and NAME.fullmatch(name) else ""
         try:
+            refuse_texts(data)
             made = handler(data)
             made.check()
         except ConfigError as error:
-            text = str(error)
+            text = scrub(str(error))
             raise ConfigError(text if text.startswith("Dataflow ") else where + text) from None
         except ValidationError as report:
-            raise ConfigError(where + _sentence(cls, report)) from None
+            raise ConfigError(scrub(where + _sentence(cls, report))) from None
         return made
 
     def check(self) -> None:
@@ -52,12 +59,16 @@ class _Strict(BaseModel):
         """
 
 
-def _sentence(cls: type[BaseModel], report: ValidationError) -> str:
+def _sentence(cls: type[_Strict], report: ValidationError) -> str:
     """Return the report's first finding in plain words, with what would have been valid."""
     all_found = report.errors(include_input=False, include_url=False)
     # A misspelt attribute also makes the right one missing: the misspelling is the news.
     found = min(all_found, key=lambda error: error["type"] != "extra_forbidden")
-    attribute = ".".join(str(part) for part in found["loc"])
+    if not found["loc"]:
+        return f"{cls.what} must be names with values, such as {{name: Shop}}."
+    attribute, known = str(found["loc"][0]), cls.model_fields
+    if len(found["loc"]) > 1 and attribute in known:
+        return f"the attribute {attribute!r} is of a wrong kind; it holds: {known[attribute].description}"
     if found["type"] == "extra_forbidden":
         return f"unknown attribute {attribute!r}{nearest(attribute, cls.model_fields)}"
     if found["type"].startswith("date"):
@@ -75,6 +86,8 @@ def nearest(word: str, valid: Any) -> str:
 
 class TableChoice(_Strict):
     """One table of a dataflow, with what is to be done with it."""
+
+    what: ClassVar[str] = "an item of tables"
 
     table: str = Field(description="A table of the catalog, such as `charges`.")
     purpose: Purpose | None = Field(default=None, description="What its data is for; default: the dataflow's purpose.")
@@ -116,13 +129,29 @@ def _why_not(attribute: str) -> str:
 class Schedule(_Strict):
     """When the dataflow runs by itself."""
 
+    what: ClassVar[str] = "schedule"
+
     cron: str = Field(description="A cron expression, such as `0 * * * *`.")
     timezone: str = Field(default="UTC", description="The time zone of the cron expression.")
     enabled: bool = Field(default=False, description="Whether the schedule is on when it is first seen.")
 
+    def check(self) -> None:
+        """Check what only Dagster knows: cron expressions and time zones."""
+        try:
+            dg.ScheduleDefinition(
+                name="check", job_name="check", cron_schedule=self.cron, execution_timezone=self.timezone
+            )
+        except dg.DagsterInvalidDefinitionError:
+            raise ConfigError(
+                f"the schedule's cron {self.cron!r} with timezone {self.timezone!r} is refused: it takes five fields "
+                "such as '0 * * * *', and a time zone such as 'Europe/Paris'."
+            ) from None
+
 
 class SandboxSize(_Strict):
     """How the simulated account of `api_base: sandbox` is made."""
+
+    what: ClassVar[str] = "sandbox"
 
     customers: int = Field(default=1000, ge=1, le=100_000, description="How many customers it has.")
     seed: int = Field(default=1, description="Another seed makes another account.")
@@ -130,6 +159,8 @@ class SandboxSize(_Strict):
 
 class Attributes(_Strict):
     """A dataflow: one Stripe account, some of its tables, one DuckDB schema."""
+
+    what: ClassVar[str] = "a dataflow's attributes"
 
     name: str = Field(description="Schema, asset group and job prefix: a letter, then letters and digits.")
     display_name: str = Field(default="", description="Shown on the assets; default: the name.")
@@ -154,7 +185,7 @@ class Attributes(_Strict):
     requests_per_second_per_endpoint: float | None = Field(
         default=None, gt=0, le=10_000, description="Ceiling for one endpoint; default 20."
     )
-    keep_loads: int = Field(default=30, ge=1, description="How many loads back a rollback can go.")
+    keep_loads: int = Field(default=30, ge=1, le=1_000_000, description="How many loads back a rollback can go.")
     sandbox: SandboxSize = Field(default=SandboxSize(), description="How the sandbox account is made.")
 
     def check(self) -> None:
@@ -165,10 +196,17 @@ class Attributes(_Strict):
                 f"digits, and be none of {', '.join(sorted(RESERVED))}."
             )
         _check_key_name(self.api_key_env)
-        if self.api_base != SANDBOX and not re.match(r"https?://[^/\s]+", self.api_base):
+        if self.api_base != SANDBOX and not is_address(self.api_base):
             raise ConfigError(
-                "the attribute 'api_base' must be 'sandbox' or a URL that starts with http:// or https://."
+                "the attribute 'api_base' must be 'sandbox' or a URL that starts with http:// or https://, "
+                "and hold no user or password."
             )
+        if not _ACCOUNT.fullmatch(self.account):
+            raise ConfigError("the attribute 'account' must be a connected account's id, such as acct_123.")
+        if not is_file(self.database):
+            raise ConfigError("the attribute 'database' must be a file's path, each part of it below 200 bytes.")
+        if self.start_date < _FIRST_DATE:
+            raise ConfigError(f"start_date {self.start_date} lies before {_FIRST_DATE}, where Stripe's times begin.")
         if self.start_date > date.today():  # noqa: DTZ011 a start a day ahead loads nothing wrong
             raise ConfigError(f"start_date {self.start_date} lies in the future.")
         _check_destinations(self.choices())
@@ -184,11 +222,8 @@ class Attributes(_Strict):
 def _check_key_name(name: str) -> None:
     """Refuse a key where its variable's name belongs, without repeating it."""
     if _LITERAL_KEY.match(name):
-        raise ConfigError(
-            "api_key_env holds an API key. Put the key into an environment variable, "
-            "give that variable's name here, and roll the key in Stripe, as this file may be in version control."
-        )
-    if not _ENV_NAME.fullmatch(name):
+        raise ConfigError(A_KEY.format("api_key_env"))
+    if not ENV_NAME.fullmatch(name):
         raise ConfigError("api_key_env must be the name of an environment variable.")
 
 

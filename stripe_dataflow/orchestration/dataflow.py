@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.attributes import SANDBOX, Attributes, TableChoice
+from stripe_dataflow.patience import Patience
 from stripe_dataflow.stripe_api import Connection, live_mode
 from stripe_dataflow.warehouse import Target
 
@@ -41,6 +42,7 @@ class Dataflow:
     """The settings of one dataflow."""
 
     attributes: Attributes
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def name(self) -> str:
@@ -95,6 +97,7 @@ class Dataflow:
             attributes.account,
             attributes.requests_per_second or ceiling,
             attributes.requests_per_second_per_endpoint or endpoint,
+            self.patience,
         )
 
     def hash_key(self) -> bytes:
@@ -122,6 +125,8 @@ class Dataflow:
             )
         if key.startswith("pk_"):
             raise ConfigError(f"{variable} holds a publishable key, which cannot read data: use a restricted key.")
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigError(f"{variable} holds something that is no Stripe API key: copy the key again, on its own.")
         return key
 
     def _chosen(self, choice: TableChoice) -> ChosenTable:

@@ -38,12 +38,18 @@ class Maintenance:
 
     def __enter__(self) -> Self:
         folder = staging_root(self.dataflow.database)
-        self.warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
+        wait_s = self.dataflow.patience.database_wait_s
+        self.warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s))
         if not self._dry_run:
-            with self.warehouse.transaction() as connection:
-                run_id = self._context.run_id
-                self.load_id = start_run(connection, run_id, dataflow=self.dataflow.name, kind=self._kind)
+            try:
+                self.load_id = self.warehouse.start(self._start)
+            except DataflowError as error:
+                self._stack.close()
+                raise dg.Failure(description=str(error), allow_retries=False) from None
         return self
+
+    def _start(self, connection: duckdb.DuckDBPyConnection) -> int:
+        return start_run(connection, self._context.run_id, dataflow=self.dataflow.name, kind=self._kind)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from stripe_dataflow.warehouse import OUR_COMMENTS, TableFacts, Target
 
 _MASK = "•••"
 _PREVIEW_COLUMNS = 12
+_EXAMPLES = 10
 
 
 def materialization_metadata(
@@ -45,7 +47,10 @@ def _log_partitions(context: dg.AssetExecutionContext, loaded: Loaded, facts: Ta
     costs a request to fill.
     """
     keys = list(facts.partition_rows)
-    full = [] if loaded.plan.changes_only else [key for key in keys[:-1] if facts.partition_rows[key]]
+    plan = loaded.plan
+    if plan.changes_only and not loaded.changed and plan.windows[-1].gte < plan.checked:
+        return  # nothing changed, and the run before has filled the newest
+    full = [] if plan.changes_only else [key for key in keys[:-1] if facts.partition_rows[key]]
     for key in [*full, *keys[-1:]]:
         rows = {"dagster/partition_row_count": facts.partition_rows[key]}
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=key, metadata=rows))
@@ -77,8 +82,15 @@ def _load_metadata(loaded: Loaded) -> dict[str, Any]:
         "retries": loaded.retries,
         "bytes": loaded.bytes,
         "seconds": round(loaded.seconds, 3),
+        "changed without an event": _some(loaded.missed),
         "unknown fields": ", ".join(loaded.unknown_fields) or "none",
     }
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Return how many ids, and the first of them."""
+    more = ", ..." if len(ids) > _EXAMPLES else ""
+    return f"{len(ids)}: {', '.join(ids[:_EXAMPLES])}{more}" if ids else "none"
 
 
 def column_schema(target: Target) -> dg.TableSchema:

@@ -45,7 +45,7 @@ def keys_of_run(tags: Mapping[str, str], keys: list[str]) -> list[str]:
     """Return the partition keys a run is for: one, a range, or all when it was launched without any."""
     if PARTITION_TAG in tags:
         return [tags[PARTITION_TAG]]
-    if RANGE_TAGS[0] in tags:
-        first, last = (tags[tag] for tag in RANGE_TAGS)
+    if any(tag in tags for tag in RANGE_TAGS):
+        first, last = (tags.get(tag, "") for tag in RANGE_TAGS)
         return [key for key in keys if first <= key <= last]
     return keys

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -11,6 +10,7 @@ import duckdb
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.catalog.descriptions import descriptions
+from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.partitions import (
     PARTITION_TAG,
@@ -20,8 +20,16 @@ from stripe_dataflow.orchestration.partitions import (
     windows_by_key,
 )
 from stripe_dataflow.stripe_api import Window
-from stripe_dataflow.sync import Cursor, Plan, TablePlan
-from stripe_dataflow.warehouse import committed_partitions, get_cursor, has_columns, rows_by_day
+from stripe_dataflow.sync import Cursor, Plan, TablePlan, recheck
+from stripe_dataflow.warehouse import (
+    Target,
+    committed_partitions,
+    get_cursors,
+    has_columns,
+    listed_at,
+    rows_by_day,
+    schema_columns,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +49,30 @@ class Asked:
     span: Window
 
 
-def asked_of(dataflow: Dataflow, tags: Mapping[str, str]) -> Asked:
-    """Return what a run with these tags is for, as of now."""
-    now = int(time.time()) + 1
+def asked_of(dataflow: Dataflow, tags: Mapping[str, str], *, now_s: int) -> Asked:
+    """Return what a run with these tags is for, as of now.
+
+    Raises:
+        ConfigError: It was launched for partitions the dataflow does not have.
+    """
+    now = now_s + 1
     windows = windows_by_key(partitions_of(dataflow.attributes), now)
     keys = [key for key in keys_of_run(tags, list(windows)) if key in windows]
     span = Window(min(window.gte for window in windows.values()), now)
-    by_key = PARTITION_TAG in tags or RANGE_TAGS[0] in tags
+    by_key = any(tag in tags for tag in (PARTITION_TAG, *RANGE_TAGS))
+    if by_key and not keys:
+        raise ConfigError(
+            f"{dataflow.name} has no such partition now: they go from {next(iter(windows))} to {list(windows)[-1]}."
+        )
     return Asked({key: windows[key] for key in keys}, len(keys) == len(windows), by_key, span)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the registry and the catalog of the database say of a dataflow: cursors, and columns by table."""
+
+    cursors: Mapping[str, str]
+    columns: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +89,64 @@ class Planner:
 
     def plan(self, connection: duckdb.DuckDBPyConnection, asked: Asked) -> Plan:
         """Return what to load of every table of the dataflow."""
-        tables = [self._table(connection, asked, chosen) for chosen in self.dataflow.tables.values()]
+        name = self.dataflow.name
+        known = Known(get_cursors(connection, name), schema_columns(connection, name))
+        tables = [self._table(connection, asked, chosen, known) for chosen in self.dataflow.tables.values()]
         return Plan(asked.span, tuple(tables))
 
-    def _table(self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable) -> TablePlan:
+    def _table(
+        self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable, known: Known
+    ) -> TablePlan:
         table, span = chosen.table, asked.span
         plan = TablePlan(
-            chosen.target.commented(descriptions(table)),
+            self._target(chosen),
             self._uncommitted(connection, asked, chosen),
             metadata_only=chosen.purpose == "privacy_metadata",
             hashed=chosen.hashed,
             hash_key=self.dataflow.hash_key(),
+            parent=parent.target if table.parent and (parent := self.dataflow.tables.get(table.parent)) else None,
         )
         if not asked.everything or plan.metadata_only:
             return plan
         begun = Cursor.begin(self.newest, now=span.lt, start=span.gte)
         plan = replace(plan, cursor=str(begun or ""))
-        last = Cursor.parse(get_cursor(connection, self.dataflow.name, table.name))
-        cheap = self.mode == "auto" and not asked.by_key and begun is not None and _tells_changes(table)
+        last = Cursor.parse(known.cursors.get(table.name))
+        cheap = self.mode != "list" and not asked.by_key and begun is not None and _tells_changes(table)
         # A renamed table, or one with a column that was excluded, is read whole: its old rows lack values.
-        cheap = cheap and has_columns(connection, plan.target)
+        cheap = cheap and has_columns(known.columns, plan.target)
         if not cheap or last is None or not last.covers(span.gte, span.lt):
             return plan
+        plan = replace(plan, changes_only=True, since=last.event, checked=last.checked)
+        if self.mode == "reconcile":
+            return self._reconciling(connection, asked, plan, known)
         days = rows_by_day(connection, plan.target) if table.events and table.created_filter else {}
-        return replace(plan, changes_only=True, since=last.event, rows_by_day=days)
+        return replace(plan, rows_by_day=days)
+
+    def _target(self, chosen: ChosenTable) -> Target:
+        """Return where a table lands, with its comments and where else its objects are seen."""
+        tables = self.dataflow.tables
+        seen_in = tuple(
+            (tables[name].target, column)
+            for name, column in chosen.table.seen_in
+            if name in tables and column not in (*tables[name].target.excluded, *tables[name].hashed)
+        )
+        return replace(chosen.target, seen_in=seen_in, comments=descriptions(chosen.table))
+
+    def _reconciling(
+        self, connection: duckdb.DuckDBPyConnection, asked: Asked, plan: TablePlan, known: Known
+    ) -> TablePlan:
+        """Return the plan that also looks at what no event told of; where that is the whole list, the plan of that."""
+        table = plan.table
+        whole = replace(plan, changes_only=False)
+        if table.parent:  # comes along with its parents, if those are reconciled by their partitions
+            parent = self.dataflow.tables.get(table.parent)
+            above = self._table(connection, asked, parent, known) if parent else None
+            return plan if above and above.changes_only else whole
+        if not table.created_filter:
+            return whole
+        days, at = rows_by_day(connection, plan.target), listed_at(connection, self.dataflow.name, table.name)
+        again = recheck(table, plan.windows, now=asked.span.lt, rows_by_day=days, listed_at=at)
+        return replace(plan, recheck=again, rows_by_day=days if table.events else {})
 
     def _uncommitted(
         self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable

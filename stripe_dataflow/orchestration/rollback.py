@@ -9,7 +9,7 @@ from stripe_dataflow.catalog.descriptions import descriptions
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.maintenance import Maintenance, chosen_tables, maintenance_job
 from stripe_dataflow.orchestration.run_session import asset_key
-from stripe_dataflow.warehouse import Restored, landed_rows, resolve_target, restore
+from stripe_dataflow.warehouse import Restored, landed_rows, refresh_money, resolve_target, restore
 
 CONFIG = {
     "to": dg.Field(
@@ -54,6 +54,8 @@ def roll_back(maintenance: Maintenance, config: Mapping[str, Any]) -> tuple[int,
         done = restore(
             connection, targets, to_load_id=to, new_load_id=maintenance.load_id, dry_run=config["dry_run"]
         )  # fmt: skip
+        if not config["dry_run"]:
+            refresh_money(connection, dataflow.name)  # a table or a column may be gone
         reason = f" Reason: {config['reason']}" if config["reason"] else ""
         changed = sum(row.inserted + row.updated + row.deleted for row in done)
         maintenance.completed(connection, f"Rolled back to load {to}: {len(done)} tables, {changed:,} rows.{reason}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,13 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from stripe_dataflow.errors import ConfigError, DataflowError
+from stripe_dataflow.errors import ConfigError, DataflowError, refused_by_machine
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
 from stripe_dataflow.orchestration.run_tags import tag_failure
+from stripe_dataflow.orchestration.same_account import account_of, refuse_other_account
 from stripe_dataflow.stripe_api import Connection
-from stripe_dataflow.sync import Loaded, RunOfLoad, Session, newest_event
+from stripe_dataflow.sync import Loaded, RunOfLoad, Session, begin
 from stripe_dataflow.warehouse import (
     Counts,
     DataflowRow,
@@ -28,7 +29,11 @@ from stripe_dataflow.warehouse import (
     TableRow,
     Target,
     Warehouse,
+    compact,
     end_run,
+    is_mostly_free,
+    known_account,
+    note_account,
     prune,
     register_dataflow,
     start_run,
@@ -48,6 +53,8 @@ def asset_key(dataflow: Dataflow, table: str) -> dg.AssetKey:
 def step_priority(dataflow: Dataflow, table: str) -> int:
     """Return the order of a table's step, higher first: small tables early, so that most commit early."""
     chosen = dataflow.tables[table].table
+    if chosen.seen_in:
+        return -1  # after the tables it is seen in
     return _SIZES[chosen.size] + (0 if chosen.parents else 5)
 
 
@@ -64,13 +71,16 @@ class _Open:
 class RunSession:
     """The session that all steps of one run share; nothing is opened before the first table asks.
 
-    `mode` is `auto` or `list`, as the run's configuration says.
+    `mode` is `auto`, `list` or `reconcile`, as the run's configuration says. `at_end` is told of the session
+    and the warehouse after the run is recorded; `checked`: the run's own step has judged the tables already.
     """
 
     dataflow: Dataflow
     run: dg.DagsterRun
     instance: dg.DagsterInstance
     mode: str
+    at_end: Callable[[RunSession, Warehouse], None] | None = None
+    checked: bool = False
     _stack: ExitStack = field(default_factory=ExitStack)
     _warehouse: Warehouse | None = None
     _opened: _Open | None = None
@@ -89,9 +99,10 @@ class RunSession:
             if together:
                 opened.session.read(self._selected())
             loaded = opened.session.load(name, log=log)
-        except DataflowError as error:
-            self._failed[name] = str(error)
-            raise
+        except (DataflowError, OSError) as error:
+            told = error if isinstance(error, DataflowError) else refused_by_machine(error)
+            self._failed[name] = str(told)
+            raise told from None
         self._failed.pop(name, None)
         self._loaded[name] = loaded
         return loaded
@@ -108,6 +119,36 @@ class RunSession:
         with self._stack:
             if self._warehouse:
                 self._record_end(self._warehouse)
+                if self.at_end:
+                    self.at_end(self, self._warehouse)
+
+    @property
+    def loaded(self) -> Mapping[str, Loaded]:
+        """Return catalog table -> what loading it came to, for the tables that this run loaded."""
+        return self._loaded
+
+    @property
+    def may_have_changed(self) -> bool:
+        """Tell whether rows or columns can be others than before: a first load never reads changes only."""
+        return bool(self.changed) or any(not load.plan.changes_only for load in self._loaded.values())
+
+    @property
+    def changed(self) -> set[str]:
+        """Return the tables whose rows the run changed."""
+        counts = {name: load.counts for name, load in self._loaded.items()}
+        return {name for name, c in counts.items() if c.inserted or c.updated or c.deleted}
+
+    @property
+    def listed_by_request(self) -> bool:
+        """Tell whether the run was launched to list, by its partitions or its configuration."""
+        return self.mode == "list" or (self._opened is not None and self._opened.asked.by_key)
+
+    def database(self, *, write: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Return a transaction, or a connection that only reads; a run that loads nothing leaves no trace by it."""
+        if self._warehouse:
+            return self._warehouse.transaction() if write else self._warehouse.reading()
+        warehouse = Warehouse(self.dataflow.database, stage_dir=staging_root(self.dataflow.database))
+        return self._stack.enter_context(warehouse).reading()
 
     def _refuse_removed(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Refuse to let a schedule bring back what a person removed; a person may."""
@@ -142,20 +183,33 @@ class RunSession:
         """Open the warehouse, note the run, and make ready to read; the key is read here."""
         if self._warehouse is None:
             folder = staging_root(self.dataflow.database)
-            self._warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder))
-        with self._warehouse.transaction() as connection:
-            self._refuse_removed(connection)
-            register_dataflow(connection, self._row())
-            load_id = start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
-        stripe, asked = self._connection(), asked_of(self.dataflow, self.run.tags)
-        planner = Planner(self.dataflow, self.run, self.mode, newest_event(stripe) if asked.everything else None)
+            wait_s = self.dataflow.patience.database_wait_s
+            self._warehouse = self._stack.enter_context(
+                Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s)
+            )
+        load_id = self._warehouse.start(self._start)
+        stripe = self._connection()
+        beginning = begin(stripe)  # its answers set the clock
+        asked = asked_of(self.dataflow, self.run.tags, now_s=stripe.clock.now_s())
+        planner = Planner(self.dataflow, self.run, self.mode, beginning.newest)
+        seen = account_of(self.dataflow, stripe, beginning.account)
         with self._warehouse.reading() as connection:
+            known = known_account(connection, self.dataflow.name)
+            refuse_other_account(self.dataflow, known, seen)
             plan = planner.plan(connection, asked)
+        if known is None or (seen.account and not known.account):
+            with self._warehouse.transaction() as connection:
+                note_account(connection, self.dataflow.name, seen)
         root = self.run.root_run_id or self.run.run_id
         look = partial(self._look, asked=asked)
         run = RunOfLoad(self.dataflow.name, self.run.run_id, root, load_id, look)
         session = Session(stripe, plan, warehouse=self._warehouse, run=run, folder=self._lines())
         return _Open(self._warehouse, self._stack.enter_context(session), asked)
+
+    def _start(self, connection: duckdb.DuckDBPyConnection) -> int:
+        self._refuse_removed(connection)
+        register_dataflow(connection, self._row())
+        return start_run(connection, self.run.run_id, dataflow=self.dataflow.name, kind="run")
 
     def _connection(self) -> Connection:
         """Return how to reach the account, with the sandbox started where that is the account."""
@@ -203,6 +257,10 @@ class RunSession:
                 description=description,
             )  # fmt: skip
             prune(connection, self.dataflow.name, keep_loads=self.dataflow.attributes.keep_loads)
+            mostly_free = is_mostly_free(connection)
+        if mostly_free:
+            with suppress(DataflowError):  # someone reads, or the disk has no room: the next run tries again
+                compact(self.dataflow.database)
 
     def _status(self) -> tuple[Status, str]:
         """Return how the run ended, and what went wrong, table by table."""

@@ -13,6 +13,7 @@ from stripe_dataflow.sandbox.bulk import BulkCharges
 from stripe_dataflow.sandbox.life import customers, platform, rounds, shop, subscriptions
 from stripe_dataflow.sandbox.life.ledger import enter, ledger, pay_out
 from stripe_dataflow.sandbox.naming import (
+    CLOCKS,
     CREATED_EVENTS,
     DAY,
     ENDINGS,
@@ -102,7 +103,8 @@ class Account:
     def keys(self, table: str) -> Keys:
         """Return the keys of what the list shows with the catalog's parameters, oldest first."""
         shelf = self.state.shelves[table]
-        keys = shelf.every if "all" in dict(TABLES[table].params).values() else shelf.shown
+        unfiltered = "all" in dict(TABLES[table].params).values() or shelf.concealed
+        keys = shelf.every if unfiltered else shelf.shown
         if (retention := RETAINED.get(table)) is not None:
             return Keys(keys[bisect_left(keys, (self.now - retention, "")) :])
         return keys
@@ -129,9 +131,13 @@ class Account:
     def update(self, table: str, object_id: str, **fields: Any) -> Object:
         """Return the object after changing these fields; with Stripe's event, if it has one for that."""
         with self.lock:
-            kind = UPDATED_EVENTS.get(table) or _event_type(TABLES[table], "updated")
-            self.state.change(table, object_id, event=kind, **fields)
+            self.state.change(table, object_id, event=self.updated_event(table), **fields)
             return self.state.views.view(table, object_id)
+
+    @staticmethod
+    def updated_event(table: str) -> str:
+        """Return the type of the event that tells of a change, or nothing where Stripe has none."""
+        return UPDATED_EVENTS.get(table) or _event_type(TABLES[table], "updated")
 
     def delete(self, table: str, object_id: str) -> None:
         """Delete an object, or do what Stripe does instead: cancel, detach; with Stripe's event."""
@@ -145,6 +151,20 @@ class Account:
             else:
                 event = next(iter(row.deleted_events), "") or _event_type(row, "deleted")
                 self.state.remove(table, object_id, event=event)
+
+    def start_clock(self) -> str:
+        """Return the id of a new test clock."""
+        with self.lock:
+            clock_id = self.state.ids.next("clock", 24)
+            clock = {"id": clock_id, "object": "test_helpers.test_clock", "created": self.now, "status": "ready"}
+            self.state.shelves[CLOCKS.name].put(clock, (self.now, clock_id))
+        return clock_id
+
+    def conceal(self, table: str, object_id: str, **fields: Any) -> None:
+        """Leave an object out of its list, as Stripe does with what hangs on a `test_clock` and with inline prices."""
+        with self.lock:
+            self.state.shelves[table].conceal(object_id)
+            self.state.change(table, object_id, **fields)
 
     def _parents(self, row: Table, fields: dict[str, Any]) -> tuple[str, ...]:
         """Take the parents' ids from the fields; those not given are the newest objects there are."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal, get_args
 
 Fault = Literal[
-    "500", "502", "503", "409", "reset", "truncated", "malformed", "html", "hang", "repeated_page", "empty_page",
+    "500", "502", "503", "409", "429", "reset", "truncated", "malformed", "html", "html_403", "html_404", "text",
+    "hang", "repeated_page", "empty_page", "no_has_more", "empty_children",
 ]  # fmt: skip
-"""500, 502, 503, 409: that status with Stripe's error body. reset: the connection breaks unanswered.
-truncated: half of the body. malformed: broken JSON. html: a proxy's page with status 200. hang: no answer
-until the server stops. repeated_page: a list's first page again. empty_page: no objects, `has_more` true."""
+"""500, 502, 503, 409, 429: that status with Stripe's error body. reset: the connection breaks unanswered.
+truncated: half of the body. malformed: broken JSON. html, html_403, html_404: a proxy's page, with status 200
+or the one named. text: the right body, called `text/plain`. hang: no answer until the server stops.
+repeated_page: a list's first page again. empty_page: a list without objects, `has_more` true. no_has_more: a
+list without objects, and not a word on whether there are more. empty_children: each list embedded in an object
+without objects, `has_more` true."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,8 @@ class Faults:
         seed: Which requests are hit: the same seed hits the same ones in their order.
         keys: Key -> path prefixes it may not read; None accepts every key that looks like one.
         not_enabled: Path prefixes of products the account is not set up for.
+        late_events: Ids of events that the feed does not show yet.
+        hits: How many requests each fault hit so far.
     """
 
     latency_s: float = 0.0
@@ -41,6 +48,8 @@ class Faults:
     seed: int = 1
     keys: Mapping[str, frozenset[str]] | None = None
     not_enabled: frozenset[str] = frozenset()
+    late_events: frozenset[str] = frozenset()
+    hits: Counter[Fault] = field(default_factory=Counter)
     _random: Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +70,7 @@ class Faults:
         for fault, rate in self.rates.items():
             if lot < rate:
                 self.times = None if self.times is None else self.times - 1
+                self.hits[fault] += 1
                 return fault
             lot -= rate
         return None

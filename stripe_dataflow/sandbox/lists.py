@@ -9,6 +9,7 @@ from typing import Any
 from stripe_dataflow.catalog import Table
 from stripe_dataflow.sandbox.account import RETAINED, Account
 from stripe_dataflow.sandbox.dice import Ids
+from stripe_dataflow.sandbox.faults import Faults
 from stripe_dataflow.sandbox.naming import HIDDEN
 from stripe_dataflow.sandbox.query import Query, Values, expanded, read_query
 from stripe_dataflow.sandbox.refusals import Refusal, no_such, unknown_parameter
@@ -22,8 +23,9 @@ _LAST = "\x7f"  # sorts after every id
 class Lists:
     """The account's lists and objects, as bytes."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, faults: Faults) -> None:
         self._account = account
+        self._faults = faults
         self._shelves = account.state.shelves
         self._views = account.state.views
 
@@ -101,15 +103,17 @@ class Lists:
         shelf = self._shelves[table.name]
         if parents:
             return shelf.by_parent.get(parents, Keys())
-        keys = shelf.shown
+        keys = shelf.every if "test_clock" in query.filters else shelf.shown
         for name, values in query.filters.items():
             keys = self._filtered(shelf, keys, name, values)
+        if (late := self._faults.late_events) and table.name == "events":
+            keys = Keys(key for key in keys if key[1] not in late)
         return keys
 
     def _filtered(self, shelf: Shelf, keys: Keys, name: str, values: list[str]) -> Keys:
         hidden = HIDDEN.get(shelf.table.name, ("", ()))
         if name == hidden[0] and values == ["all"]:
-            return shelf.every
+            return Keys(key for key in shelf.every if key[1] not in shelf.concealed) if keys is shelf.shown else keys
         wanted = list(hidden[1]) if name == hidden[0] and values == ["ended"] else self._wanted(shelf, name, values)
         found = [shelf.where(name.removesuffix("s") if name == "types" else name, value) for value in wanted]
         merged = found[0] if len(found) == 1 else Keys(sorted(key for each in found for key in each))

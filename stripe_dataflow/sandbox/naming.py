@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from stripe_dataflow.catalog import TEST_CLOCKS, Table
+
 DAY = 86_400
 EVENT_RETENTION_S = 30 * DAY
+
+# A list that no table is made of.
+CLOCKS = Table(
+    name="test_clocks",
+    path=TEST_CLOCKS,
+    classes=("test_helpers.TestClock",),
+    description="Clocks of a test account, whose customers are left out of the ordinary lists",
+)
 
 # Prefix of the ids by `object`, and their length where it is not the usual 24.
 PREFIXES: dict[str, tuple[str, int]] = {
@@ -65,7 +75,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "charges": ("customer", "payment_intent"),
     "checkout_sessions": ("customer", "payment_intent", "payment_link", "status", "subscription"),
     "credit_notes": ("customer", "invoice"),
-    "customers": ("email",),
+    "customers": ("email", "test_clock"),
     "disputes": ("charge", "payment_intent"),
     "events": ("type", "types"),
     "file_links": ("file",),
@@ -81,11 +91,11 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "prices": ("active", "currency", "product", "type"),
     "products": ("active", "type"),
     "promotion_codes": ("active", "code", "customer"),
-    "quotes": ("customer", "status"),
+    "quotes": ("customer", "status", "test_clock"),
     "refunds": ("charge", "payment_intent"),
     "setup_intents": ("customer", "payment_method"),
     "subscription_schedules": ("customer",),
-    "subscriptions": ("collection_method", "customer", "status"),
+    "subscriptions": ("collection_method", "customer", "status", "test_clock"),
     "topups": ("status",),
     "transfers": ("destination", "transfer_group"),
 }

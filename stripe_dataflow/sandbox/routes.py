@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stripe_dataflow.catalog import TABLES, Table
+from stripe_dataflow.sandbox.naming import CLOCKS
 
-Operation = Literal["list", "retrieve", "snapshot"]
+Operation = Literal["list", "retrieve", "search", "snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,13 @@ class Routes:
 
     def __init__(self) -> None:
         self._root = _Node()
-        for table in TABLES.values():
+        for table in (*TABLES.values(), CLOCKS):
             if table.snapshot:
                 self._add(table.path, Endpoint("snapshot", table))
             else:
                 self._add(table.path, Endpoint("list", table))
+                if table.counted:
+                    self._add(f"{table.path}/search", Endpoint("search", table))
                 self._add(f"{table.path}/{{object_id}}", Endpoint("retrieve", table))
 
     def _add(self, path: str, endpoint: Endpoint) -> None:

@@ -7,17 +7,20 @@ import base64
 import binascii
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from itertools import count
 
+import orjson
 from aiohttp import web
 
 from stripe_dataflow.sandbox.account import Account
 from stripe_dataflow.sandbox.faults import Fault, Faults
 from stripe_dataflow.sandbox.limits import Gate, Limits
-from stripe_dataflow.sandbox.lists import Lists, join
+from stripe_dataflow.sandbox.lists import Lists
 from stripe_dataflow.sandbox.query import Values, values_of
-from stripe_dataflow.sandbox.refusals import Refusal, unrecognized
+from stripe_dataflow.sandbox.refusals import Refusal, rate_limited, unrecognized
 from stripe_dataflow.sandbox.routes import Endpoint, Routes
+from stripe_dataflow.sandbox.search import search
 from stripe_dataflow.sandbox.shapes import object_name
 from stripe_dataflow.sandbox.views import pretty
 
@@ -42,7 +45,8 @@ class Server:
         self.stopping = asyncio.Event()
         self._account_id: str = account.snapshot("account")["id"]
         self._gate = Gate(limits)
-        self._lists = Lists(account)
+        self._account = account
+        self._lists = Lists(account, faults)
         self._routes = Routes()
         self._numbers = count(1)
 
@@ -74,7 +78,7 @@ class Server:
             if self.faults.latency_s:
                 await asyncio.sleep(self.faults.latency_s)
             self._check_rights(key, endpoint, path)
-            if fault in {"500", "502", "503", "409"}:
+            if fault in {"500", "502", "503", "409", "429"}:
                 raise _failure(int(fault))
             values = values_of(request.query_string)
             if fault == "repeated_page":
@@ -87,16 +91,19 @@ class Server:
             return self._lists.page(endpoint.table, ids, path, values)
         if endpoint.operation == "retrieve":
             return self._lists.retrieve(endpoint.table, ids, values)
+        if endpoint.operation == "search":
+            return search(self._account, endpoint.table, path, values)
         return self._lists.snapshot(endpoint.table, values)
 
     async def _spoil(self, request: web.BaseRequest, body: bytes, fault: Fault) -> web.StreamResponse:
         """Return an answer that is not Stripe's, or none."""
-        if fault == "html":
-            return web.Response(body=_PROXY_PAGE, content_type="text/html")
-        if fault == "malformed":
-            return self._respond(request, body[: len(body) // 2] + b"]}")
-        if fault == "empty_page":
-            return self._respond(request, join(request.path, [], has_more=True))
+        if fault.startswith("html"):
+            status = int(fault.partition("_")[2] or 200)
+            return web.Response(body=_PROXY_PAGE, status=status, content_type="text/html")
+        if fault in _SPOILED:
+            return self._respond(request, _SPOILED[fault](body))
+        if fault == "text":
+            return web.Response(body=body, content_type="text/plain")
         if fault == "hang":
             await self.stopping.wait()
         if fault in {"hang", "reset"}:
@@ -174,6 +181,24 @@ def _key(header: str) -> str:
     return value.strip() if scheme.lower() == "bearer" else ""
 
 
+def _childless(body: bytes) -> bytes:
+    """Return the answer with the lists that its objects embed emptied, as if there were more of each."""
+    answer = orjson.loads(body)
+    for each in answer["data"] if answer["object"] == "list" else [answer]:
+        for value in each.values():
+            if isinstance(value, dict) and value.get("object") == "list":
+                value |= {"data": [], "has_more": True}
+    return pretty(answer)
+
+
+_SPOILED: dict[Fault, Callable[[bytes], bytes]] = {
+    "malformed": lambda body: body[: len(body) // 2] + b"]}",
+    "empty_page": lambda _: pretty({"object": "list", "data": [], "has_more": True}),
+    "no_has_more": lambda _: pretty({"object": "list", "data": []}),
+    "empty_children": _childless,
+}
+
+
 def _masked(key: str) -> str:
     """Return the key's kind and stars, as Stripe shows it."""
     return f"{key[:8]}***" if key.startswith(_KEYS) else "***"
@@ -183,4 +208,6 @@ def _failure(status: int) -> Refusal:
     if status == 409:  # noqa: PLR2004 - HTTP's number
         return Refusal(409, "This object cannot be accessed right now because another API request is currently "
                        "accessing it.", code="lock_timeout")  # fmt: skip
+    if status == 429:  # noqa: PLR2004 - HTTP's number
+        return rate_limited("global-rate", 1)
     return Refusal(status, "Sorry! There was an error while talking to Stripe.", kind="api_error")

@@ -17,6 +17,7 @@ from platformdirs import user_cache_path
 
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.catalog.sdk import SDK_VERSION, Field, SdkClass, read_class
+from stripe_dataflow.sandbox.naming import CLOCKS
 
 _CACHE_FORMAT = 2
 _SPARSE_FROM = 12  # of so many alternatives, such as kinds of payment method, Stripe sends the one that is
@@ -121,7 +122,7 @@ def _nodes() -> dict[str, Node]:
         nodes: dict[str, Node] = json.loads(path.read_bytes())
     except (OSError, ValueError):
         nodes = {}
-    classes = {name for table in TABLES.values() for name in table.classes}
+    classes = {name for table in (*TABLES.values(), CLOCKS) for name in table.classes}
     if classes <= nodes.keys():
         return nodes
     nodes = {name: _node(read_class(name), top=True) for name in sorted(classes)}

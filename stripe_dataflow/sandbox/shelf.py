@@ -64,7 +64,8 @@ class Bulk(Protocol):
 class Shelf:
     """All objects of one table: by id, in order, and by parent.
 
-    `hidden` is a field and the values with which an object is left out of the list unless asked for.
+    `hidden` is a field and the values with which an object is left out of the list unless asked for;
+    `concealed` are ids that are left out for another reason.
     """
 
     def __init__(self, table: Table, hidden: tuple[str, tuple[Any, ...]] | None = None) -> None:
@@ -75,6 +76,7 @@ class Shelf:
         self.by_parent: dict[tuple[str, ...], Keys] = {}
         self.stubs: dict[str, dict[str, Any]] = {}
         self.bulk: Bulk | None = None
+        self.concealed: set[str] = set()
         self._hidden = hidden
         self._indexes: dict[str, dict[Any, Keys]] = {}
 
@@ -96,11 +98,18 @@ class Shelf:
         else:
             known.data = text
             known.rendered = {}
-        if self._hidden:
+        if self.shown is not self.every:
             self.shown.drop(key)
-            if data[self._hidden[0]] not in self._hidden[1]:
+            if key[1] not in self.concealed and not (self._hidden and data[self._hidden[0]] in self._hidden[1]):
                 self.shown.put(key)
         self._indexes.clear()
+
+    def conceal(self, object_id: str) -> None:
+        """Leave an object out of the list from now on."""
+        self.concealed.add(object_id)
+        if self.shown is self.every:
+            self.shown = Keys(self.every)
+        self.shown.drop(self.entries[object_id].key)
 
     def drop(self, object_id: str, stub: dict[str, Any] | None = None) -> None:
         """Remove an object; `stub` is what a request for its id answers from then on."""

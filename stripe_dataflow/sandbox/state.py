@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe_dataflow.catalog import TABLES, Table, api_version
 from stripe_dataflow.sandbox.dice import Dice, Ids
-from stripe_dataflow.sandbox.naming import DAY, EVENT_RETENTION_S, HIDDEN, PREFIXES
+from stripe_dataflow.sandbox.naming import CLOCKS, DAY, EVENT_RETENTION_S, HIDDEN, PREFIXES
 from stripe_dataflow.sandbox.shapes import event_types, object_name, shape
 from stripe_dataflow.sandbox.shelf import Entry, Shelf
 from stripe_dataflow.sandbox.views import Views
@@ -31,6 +31,7 @@ class State:
         self.dice = Dice(seed)
         self.ids = Ids(seed)
         self.shelves = {name: Shelf(table, HIDDEN.get(name)) for name, table in TABLES.items()}
+        self.shelves[CLOCKS.name] = Shelf(CLOCKS)
         self.views = Views(self.shelves)
         self.memo: defaultdict[str, list[Any]] = defaultdict(list)
         self.event_version = event_version or api_version()

@@ -12,6 +12,7 @@ from typing import Any
 
 from stripe_dataflow import errors
 from stripe_dataflow.errors import Request
+from stripe_dataflow.stripe_api.answers import check_times
 from stripe_dataflow.stripe_api.transport import Answer, Ask, Traffic, Transport
 from stripe_dataflow.stripe_api.windows import PAGE, Span, Windows
 
@@ -152,6 +153,7 @@ async def _read_span(
             below, cursor = span.below, ""  # read that second again; merging drops the doubles
             continue
         objects = answer.body["data"]
+        check_times(objects, ask.right, created)
         # The older half may have been given away while this page was on its way.
         mine = [item for item in objects if item[created] >= span.gte]
         await deliver(mine, answer.asked_at_us)

@@ -17,13 +17,19 @@ _NOT_ENABLED = (
     "not set up to use", "Have you onboarded", "Unrecognized request URL", "is not enabled",
     "only available in testmode", "not authorized to", "isn't enabled", "not available for your account",
 )  # fmt: skip
-_KEY = re.compile(r"\b(?:sk|rk|pk|whsec)_\S+")
+_KEY = re.compile(r"(?:\b(?:sk|rk|pk|whsec)|(?:sk|rk|pk)_(?:live|test))_[^\s'\"]+")
+_WHOLE_KEY = re.compile(r"(?:sk|rk|pk)_(?:live|test)_|whsec_")
 _RIGHT = re.compile(r"'?(rak_\w+)'?")
 
 
 def scrub(text: str) -> str:
     """Return the text without anything that looks like a key, masked or not."""
     return _KEY.sub("***", text)
+
+
+def holds_key(text: str) -> bool:
+    """Tell whether a text holds what Stripe's keys and webhook secrets begin with."""
+    return _WHOLE_KEY.search(text) is not None
 
 
 def refusal(table_right: str, *, url: str, status: int, headers: Mapping[str, str], body: bytes) -> StripeError:

@@ -16,23 +16,20 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
-import orjson
 from stripe import AIOHTTPClient, APIConnectionError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import api_version
 from stripe_dataflow.errors import Request, StripeError
+from stripe_dataflow.patience import Patience
+from stripe_dataflow.stripe_api.answers import parsed
+from stripe_dataflow.stripe_api.clock import Clock
 from stripe_dataflow.stripe_api.limits import Limits
 from stripe_dataflow.stripe_api.refusals import refusal
 
-ATTEMPTS = 8
 _ATTEMPTS_UNREACHED = 4  # for an address that never answered, which is more likely wrong than down
 _UNREACHED_PAUSES_S = (10.0, 60.0)  # the first is over when a step is retried, the second is not
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 32.0  # with jitter, as Stripe's own sync engine waits
-_BACK_OFF = wait_exponential_jitter(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S, jitter=_FIRST_WAIT_S)
-_TIMEOUT_S = 80.0  # the SDK's own
-_CONNECT_TIMEOUT_S = 15.0
 # A page is some 2,000 dicts and lists, free of cycles and soon gone. Python's collector would walk
 # through each of them, at twice the cost of parsing; so it starts at this many more than were freed.
 _COLLECT_AT = 100_000
@@ -42,13 +39,18 @@ Query = Mapping[str, str | int | Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the account is and how fast it may be asked; the key stays in memory and out of repr."""
+    """Where the account is and how fast it may be asked; the key stays in memory and out of repr.
+
+    `clock` tells the account's time to all who share the connection, right from the first answer on.
+    """
 
     api_base: str
     key: str = field(repr=False)
     account: str = ""
     per_second: float = 20.0
     per_endpoint: float = 20.0
+    patience: Patience = field(default_factory=Patience)
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
 
 
 @dataclass(slots=True)
@@ -70,13 +72,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: whose traffic it is, which endpoint's limit it counts on, and what it asks for."""
+    """One request: whose traffic it is, which endpoint's limit it counts on, and what it asks for.
+
+    `object_id` is the id that the answer must bear, empty where it is not known.
+    """
 
     right: str
     endpoint: str
     path: str
     query: Query = field(default_factory=dict)
     is_list: bool = True
+    object_id: str = ""
 
     @property
     def url(self) -> str:
@@ -110,7 +116,10 @@ class Transport:
         self._collect_at = gc.get_threshold()
         if self._collect_at[0]:  # 0 is off
             gc.set_threshold(max(self._collect_at[0], _COLLECT_AT), *self._collect_at[1:])
-        self._client = AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S))
+        patience = self._connection.patience
+        self._client = AIOHTTPClient(
+            timeout=aiohttp.ClientTimeout(total=patience.timeout_s, sock_connect=patience.connect_timeout_s)
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -130,7 +139,7 @@ class Transport:
         attempts = 0
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._attempts_allowed()),
-            wait=_wait,
+            wait=self._wait,
             retry=retry_if_exception(_passing),
             reraise=True,
         )
@@ -148,8 +157,16 @@ class Transport:
     def _attempts_allowed(self) -> int:
         """Return fewer attempts for an address that never answered, and one once it was given up."""
         if self._reached:
-            return ATTEMPTS
-        return 1 if self._closed_until else _ATTEMPTS_UNREACHED
+            return self._connection.patience.attempts
+        return 1 if self._closed_until else min(_ATTEMPTS_UNREACHED, self._connection.patience.attempts)
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Return the seconds to wait: what Stripe asks for, or longer each time; both with jitter."""
+        first_s, longest_s = self._connection.patience.first_wait_s, self._connection.patience.longest_wait_s
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, StripeError) and error.retry_after_s is not None:
+            return error.retry_after_s + random.uniform(0, first_s)  # noqa: S311 jitter
+        return wait_exponential_jitter(multiplier=first_s, max=longest_s, jitter=first_s)(state)
 
     def _close_if_hopeless(self, error: StripeError) -> None:
         """Let every further request fail at once: with a wrong key for good, unreached for a moment."""
@@ -163,12 +180,16 @@ class Transport:
         async with self.limits.slot(ask.endpoint):
             traffic.requests += 1
             traffic.retries += not first
-            asked_at = time.time_ns() // 1000
+            asked_at = time.monotonic()
             body, status, headers = await self._send(ask)
         self._reached = True
+        clock = self._connection.clock
+        clock.hear(headers)
         traffic.bytes += len(body)
         if status == HTTPStatus.OK:
-            return Answer(_parsed(ask, body, headers), asked_at)
+            return Answer(
+                parsed(ask.url, body, headers, is_list=ask.is_list, object_id=ask.object_id), clock.at_us(asked_at)
+            )
         error = refusal(ask.right, url=ask.url, status=status, headers=headers, body=body)
         should_retry = headers.get("Stripe-Should-Retry")
         if should_retry is not None:
@@ -191,36 +212,9 @@ class Transport:
             raise errors.Unreachable(text, Request(ask.url)) from None
 
 
-def _parsed(ask: Ask, body: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body if it is what was asked for: a proxy's page or a cut-off body is not."""
-    request = Request(ask.url, 200, request_id=headers.get("Request-Id", ""))
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        parsed = None
-    if not isinstance(parsed, dict) or "object" not in parsed:
-        kind = headers.get("Content-Type", "no content type")
-        raise errors.UnexpectedAnswer(
-            f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request
-        )
-    if ask.is_list:
-        data, more = parsed.get("data"), parsed.get("has_more")
-        if not isinstance(data, list) or not isinstance(more, bool) or (more and not data):
-            raise errors.UnexpectedAnswer(f"{request} with a list that is not whole.", request)
-    return parsed
-
-
 def _passing(error: BaseException) -> bool:
     """Tell whether the same request may succeed a little later."""
     return isinstance(error, StripeError) and error.retryable
-
-
-def _wait(state: RetryCallState) -> float:
-    """Return the seconds to wait: what Stripe asks for, or longer each time; both with jitter."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, StripeError) and error.retry_after_s is not None:
-        return error.retry_after_s + random.uniform(0, _FIRST_WAIT_S)  # noqa: S311 jitter
-    return _BACK_OFF(state)
 
 
 def _after(error: StripeError, attempts: int) -> StripeError:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.stripe_api import Ask, Object, Reader, Traffic, Transport, Window, Windows, read_windows, union
 from stripe_dataflow.stripe_api.windows import PAGE
 from stripe_dataflow.sync.children import ChildReader
+from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.events import OVERLAP_S, Change, EventRouter, read_events
 from stripe_dataflow.sync.plan import TablePlan
+from stripe_dataflow.sync.reconcile import Recheck, differing
 from stripe_dataflow.sync.track import Track
 
 _DAY_S = 86_400
@@ -33,6 +36,7 @@ class _Root:
     traffic: Traffic
     since: int
     rows_by_day: Mapping[int, int] = field(default_factory=dict)
+    recheck: Recheck = field(default_factory=Recheck)
 
     @property
     def tracks(self) -> list[Track]:
@@ -43,10 +47,11 @@ class _Root:
 class ChangeReader:
     """Brings the tables of a run up to date that have a cursor; lives in one event loop."""
 
-    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track]) -> None:
+    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track], clocks: Clocks) -> None:
         self._transport = transport
         self._span = span
         self._tracks = tracks
+        self._clocks = clocks
 
     async def read(self, plans: Sequence[TablePlan]) -> None:
         """Read what changed of some tables; a failure is told to the tables it concerns, not raised."""
@@ -72,22 +77,28 @@ class ChangeReader:
             children = [ChildReader(self._transport, self._span, track) for track in below]
             first = own or below[0]
             since = min(track.plan.since for track in (*([own] if own else []), *below))
-            found.append(_Root(TABLES[name], own, children, first.traffic, since, first.plan.rows_by_day))
+            found.append(
+                _Root(TABLES[name], own, children, first.traffic, since, first.plan.rows_by_day, first.plan.recheck)
+            )
         return found
 
     async def _read_root(self, root: _Root, router: EventRouter) -> None:
         changed = router.changed[root.table.name].objects
-        windows, ids, gone = _choose(root, changed, self._span)
         try:
+            again = await self._again(root)
+            usual, windows, ids, gone = _choose(root, changed, self._span, again=again)
             if root.own:
-                root.own.windows = windows
+                root.own.windows, root.own.usual, root.own.told = windows, usual, set(changed)
                 root.own.how = (
                     f"changes since the cursor: {len(changed)} objects, {len(gone)} of them gone; "
-                    f"{len(ids)} asked for by id, {len(windows)} windows listed again"
+                    f"{len(ids)} asked for by id, {len(usual)} windows listed again"
                 )
+                if root.recheck:
+                    root.own.how += f"; reconciled: {len(root.recheck.counted)} partitions counted, {len(again)} listed"
                 root.own.write_tombstones(gone)
             for child in root.children:
                 child.track.how = "along with its parents that changed"
+                child.track.listed = windows
                 child.parents_gone(gone)
                 await child.ask_again(router.changed[child.table.name].parents - set(gone))
             await self._read_windows(root, windows)
@@ -98,6 +109,11 @@ class ChangeReader:
             await child.finish()
         if root.own:
             root.own.feed.finish()
+
+    async def _again(self, root: _Root) -> list[Window]:
+        """Return the windows to list again for a reconciling run."""
+        reader = Reader(self._transport, root.traffic)
+        return [*root.recheck.listed, *await differing(reader, root.table, root.recheck.counted)]
 
     async def _read_windows(self, root: _Root, windows: list[Window]) -> None:
         """List the windows again, children along with their parents."""
@@ -111,6 +127,8 @@ class ChangeReader:
             await _deliver(root, objects, asked_at_us)
 
         reader = Reader(self._transport, root.traffic)
+        if table.clocked:
+            await self._clocks.read(reader, ask, windows, deliver=deliver)
         await read_windows(reader, ask, left, created=table.created, deliver=deliver)
 
     async def _read_objects(self, root: _Root, ids: list[str]) -> None:
@@ -127,8 +145,9 @@ class ChangeReader:
 
     async def _read_object(self, root: _Root, object_id: str) -> None:
         table = root.table
-        path = table.path if table.snapshot else f"{table.path}/{object_id}"
-        ask = Ask(table.right, f"{table.path}/{{id}}", path, _expand(root.children, ""), is_list=False)
+        path = table.path if table.snapshot else f"{table.path}/{quote(object_id, safe='')}"
+        expand = _expand(root.children, "")
+        ask = Ask(table.right, f"{table.path}/{{id}}", path, expand, is_list=False, object_id=object_id)
         try:
             answer = await Reader(self._transport, root.traffic).get(ask)
         except errors.RequestRefused as refused:
@@ -165,8 +184,10 @@ def _expand(children: Iterable[ChildReader], prefix: str) -> dict[str, list[str]
     return {"expand[]": [f"{prefix}{name}" for name in fields]} if fields else {}
 
 
-def _choose(root: _Root, changed: Mapping[str, Change], span: Window) -> tuple[list[Window], list[str], list[str]]:
-    """Return the windows to list again, the ids to ask for, and the ids that are gone.
+def _choose(
+    root: _Root, changed: Mapping[str, Change], span: Window, *, again: Sequence[Window]
+) -> tuple[list[Window], list[Window], list[str], list[str]]:
+    """Return the windows to list for what changed, all windows to list, the ids to ask for, and those that are gone.
 
     A window costs a request for each hundred objects created in it, an id costs one.
     """
@@ -183,7 +204,9 @@ def _choose(root: _Root, changed: Mapping[str, Change], span: Window) -> tuple[l
     for day, count in by_day.items():
         if (root.rows_by_day.get(day, 0) + count) / PAGE + 1 < count:
             windows.append(Window(max(day * _DAY_S, span.gte), min((day + 1) * _DAY_S, span.lt)))
-    windows = union(windows)
+    usual = union(windows)
+    windows = union([*windows, *again])
     ids = [i for i, c in alive.items() if not any(c.created in window for window in windows)]
     outside = table.created_filter and span.gte
-    return windows, [i for i in ids if not outside or not changed[i].created or changed[i].created >= span.gte], gone
+    ids = [i for i in ids if not outside or not changed[i].created or changed[i].created >= span.gte]
+    return usual, windows, ids, gone

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from stripe_dataflow.catalog import TABLES, Table
-from stripe_dataflow.errors import RequestRefused, StripeError
-from stripe_dataflow.stripe_api import Ask, Object, Reader, Transport, Window, list_pages
+from stripe_dataflow.errors import Request, RequestRefused, StripeError
+from stripe_dataflow.stripe_api import Ask, Object, Reader, Transport, Window, check_objects, list_pages
 from stripe_dataflow.sync.track import Track
 
 _WORKERS = 8
@@ -86,10 +86,11 @@ class ChildReader:
 
     async def _take_embedded(self, parent_id: str, embedded: dict[str, Any], asked_at_us: int) -> None:
         self.track.parents.add(parent_id)
+        check_objects(Request(f"{self.table.path} (in {parent_id})", 200), embedded["data"])
         objects = [dict(item) for item in embedded["data"]]
         last = str(objects[-1]["id"]) if objects else ""
         self.track.write(objects, asked_at_us, parent_id)
-        if embedded.get("has_more") and last:
+        if embedded.get("has_more"):  # with no object shown as well: none shown is not none there
             url = urlsplit(str(embedded.get("url", "")))
             await self._queue(_Job(parent_id, url.path, dict(parse_qsl(url.query)), after=last))
 
@@ -106,7 +107,7 @@ class ChildReader:
         path, query = self.table.path, self._filters()
         for param, value in ids.items():
             if f"{{{param}}}" in path:
-                path = path.replace(f"{{{param}}}", value)
+                path = path.replace(f"{{{param}}}", quote(value, safe=""))
             else:
                 query[param] = value
         return _Job(parent_id, path, query)

@@ -6,14 +6,13 @@ and their payload is rendered in the account's version: so they only say what to
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_dataflow.catalog import Table, object_names
-from stripe_dataflow.errors import StripeError
-from stripe_dataflow.stripe_api import Ask, Connection, Object, Reader, Traffic, Transport, list_pages
+from stripe_dataflow.errors import RowRefused
+from stripe_dataflow.stripe_api import Ask, Object, Reader, list_pages
 
 PATH = "/v1/events"
 OVERLAP_S = 60  # an event can show up after a later one was seen
@@ -52,9 +51,13 @@ class EventRouter:
                 self._routes.setdefault(name, []).append(table)
 
     def accept(self, events: list[Object]) -> None:
-        """Take some events, newest first."""
+        """Take some events, newest first.
+
+        Raises:
+            RowRefused: One is no event of Stripe's.
+        """
         for event in events:
-            payload = event["data"]["object"]
+            payload = _payload(event)
             for table in self._routes.get(str(payload.get("object")), ()):
                 if any(event["type"].startswith(f"{prefix}.") for prefix in table.events):
                     self._note(table, event, payload)
@@ -64,33 +67,29 @@ class EventRouter:
         if table.parents:
             parent_id = payload.get(table.parents[-1].id_field)
             if parent_id:
-                changed.parents.add(parent_id["id"] if isinstance(parent_id, dict) else str(parent_id))
+                changed.parents.add(str(parent_id.get("id") if isinstance(parent_id, dict) else parent_id))
             return
         if not payload.get("id"):  # an upcoming invoice is no object yet
             return
         at, gone = int(event["created"]), event["type"] in table.deleted_events
         known = changed.objects.get(str(payload["id"]))
         if known is None:
-            changed.objects[str(payload["id"])] = Change(at, int(payload.get(table.created) or 0), gone)
+            created = payload.get(table.created)
+            changed.objects[str(payload["id"])] = Change(at, created if type(created) is int else 0, gone)
         elif known.at == at and known.gone != gone:
             known.gone = False  # within one second the order is not known, so the object is asked for
 
 
-def newest_event(connection: Connection) -> int | None:
-    """Return when the newest event happened, Unix seconds, 0 without any; None where that cannot be read.
-
-    It is Stripe's own clock: whatever a run does not see happened at or after it.
-    """
-    try:
-        return asyncio.run(_newest_event(connection))
-    except StripeError:
-        return None
-
-
-async def _newest_event(connection: Connection) -> int:
-    async with Transport(connection) as transport:
-        answer = await transport.get(Ask("events", PATH, PATH, {"limit": 1}), Traffic())
-    return int(answer.body["data"][0]["created"]) if answer.body["data"] else 0
+def _payload(event: Object) -> dict[str, Any]:
+    """Return the object an event tells of, after checking the little that is asked of an event."""
+    data = event.get("data")
+    payload = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(payload, dict) or type(event.get("type")) is not str or type(event.get("created")) is not int:
+        object_id = str(event.get("id", ""))
+        raise RowRefused(
+            f"The event {object_id} lacks its type, time or object. Report it with its id.", object_id=object_id
+        )
+    return payload
 
 
 async def read_events(reader: Reader, router: EventRouter, *, since: int) -> None:

@@ -17,6 +17,7 @@ from stripe_dataflow.stripe_api import (
     read_windows,
 )
 from stripe_dataflow.sync.children import ChildReader
+from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.plan import Reading
 from stripe_dataflow.sync.track import Track
 
@@ -24,10 +25,11 @@ from stripe_dataflow.sync.track import Track
 class Extraction:
     """Reads some lists into the tracks of their tables; lives in one event loop."""
 
-    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track]) -> None:
+    def __init__(self, transport: Transport, span: Window, tracks: Mapping[str, Track], clocks: Clocks) -> None:
         self._transport = transport
         self._span = span
         self._tracks = tracks
+        self._clocks = clocks
 
     async def read(self, reading: Reading) -> None:
         """Read one list to its end; a failure is told to the tables it concerns, not raised."""
@@ -84,6 +86,8 @@ class Extraction:
                 own.feed.publish(windows.remaining() if reading.windows else ())
             self._note_progress(reading, windows.fraction if reading.windows else None)
 
+        if root.clocked:  # first, as a window is complete once the list itself is read
+            await self._clocks.read(reader, ask, reading.windows, deliver=deliver)
         if root.snapshot:
             answer = await reader.get(ask)
             await deliver([answer.body], answer.asked_at_us)

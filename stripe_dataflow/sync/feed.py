@@ -68,7 +68,7 @@ class Feed:
             if self._file is None:
                 self._made += 1
                 self._file = (self.folder / f"{self.name}.{self._made}.ndjson").open("wb", buffering=0)
-            self._file.write(data)
+            self._append(data)
             self._size += len(data)
             self.held += len(data)
             self.budget.held += len(data)
@@ -121,6 +121,17 @@ class Feed:
     def _freed(self, size: int) -> None:
         self.budget.held -= size
         self.budget.changed.set()
+
+    def _append(self, data: bytes) -> None:
+        """Write all of it, or leave the file as it was: of what does not fit the disk, a part is written unasked."""
+        assert self._file is not None, "no file is open"  # noqa: S101 a bug of ours
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(self._size)
+            raise
 
     def _close_file(self) -> None:
         if self._file is not None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import duckdb
+import orjson
 
 from stripe_dataflow.stripe_api import Traffic, Window, union
 from stripe_dataflow.sync.feed import Batch
-from stripe_dataflow.sync.plan import TablePlan
+from stripe_dataflow.sync.loaded import Loaded, Loading, RunOfLoad
 from stripe_dataflow.sync.track import Track
 from stripe_dataflow.warehouse import (
     Counts,
     LoadStats,
     Scope,
-    TableFacts,
-    Target,
     Warehouse,
+    changed_ids,
     get_cursor,
+    ids_created,
     profile,
     record_load,
     record_partition,
@@ -31,51 +31,6 @@ _MANY_ROWS = 100_000
 _MERGE_EVERY_S = 5.0  # while a table is still read; each merge is a transaction of its own
 
 
-@dataclass(frozen=True, slots=True)
-class RunOfLoad:
-    """Whose rows they are: the dataflow, the run and the first run it re-executes, the load's id.
-
-    `look` says what a table holds; it is asked in the table's last transaction, as opening the file
-    once more would cost as much as the merge of a few rows.
-    """
-
-    dataflow: str
-    run_id: str
-    root_run_id: str
-    load_id: int
-    look: Callable[[duckdb.DuckDBPyConnection, Target], TableFacts]
-
-
-@dataclass(slots=True)
-class Loading:
-    """One table being loaded: what was merged so far."""
-
-    plan: TablePlan
-    counts: Counts = field(default_factory=Counts)
-    merged: list[Window] = field(default_factory=list)
-    facts: TableFacts | None = None
-    merged_at: float = field(default_factory=time.monotonic)
-    recorded: Traffic = field(default_factory=Traffic)
-    recorded_at: float = field(default_factory=time.monotonic)
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What loading one table came to; seconds from asking for it to its last commit."""
-
-    plan: TablePlan
-    load_id: int
-    counts: Counts
-    requests: int
-    retries: int
-    bytes: int
-    seconds: float
-    unknown_fields: Sequence[str]
-    how: str
-    facts: TableFacts
-
-
 class Merger:
     """Moves rows from feeds into the warehouse; used by one thread."""
 
@@ -83,9 +38,17 @@ class Merger:
         self._warehouse = warehouse
         self._run = run
 
-    def begin(self, plan: TablePlan) -> Loading:
-        """Return the state of a table about to be loaded."""
-        return Loading(plan)
+    def begin(self, track: Track) -> Loading:
+        """Return the state of a table about to be loaded; what only other tables tell of it is staged."""
+        target = track.plan.target
+        if target.seen_in and not track.plan.metadata_only:
+            seen = self._warehouse.seen_elsewhere(target)
+            lines = [track.writer.line(orjson.loads(text), asked_at_us=loaded) for text, loaded in seen]
+            path = track.feed.folder / f"{track.feed.name}.seen.ndjson"
+            path.write_bytes(b"".join(lines))
+            self._warehouse.stage(target, [path])
+            path.unlink()
+        return Loading(track.plan)
 
     def stage(self, track: Track) -> None:
         """Take a table's rows out of its feed, to be merged when its turn comes."""
@@ -121,6 +84,19 @@ class Merger:
             raise batch.error
         loading.done = batch.done
 
+    def settle(self, tracks: Sequence[Track]) -> list[Loading]:
+        """Return the finished loads of tables in which nothing changed, recorded in one transaction.
+
+        To open the file for each of them would cost an hourly run more than all its reading.
+        """
+        settled = [Loading(track.plan) for track in tracks]
+        with self._warehouse.transaction() as connection:
+            for loading, track in zip(settled, tracks, strict=True):
+                self._record(connection, loading, track, counts=Counts())
+        for loading in settled:
+            loading.done = True
+        return settled
+
     def _groups(self, loading: Loading, track: Track, complete: list[Window]) -> list[list[Window]]:
         """Return partitions in groups that are merged together: few transactions, none of them large."""
         if track.feed.rows < _MANY_ROWS:
@@ -143,11 +119,19 @@ class Merger:
             started = track.started_us
             scopes = [Scope.window(w.gte, w.lt, started=started) for w in track.windows]
             if track.plan.table.parents:
-                rest = Scope.parents(track.parents, started=started)
+                rest = Scope.parents(track.parents | self._parents_listed(track), started=started)
             else:
                 rest = Scope.changes(outside=[(w.gte, w.lt) for w in track.windows])
-            self._merge(loading, track, [*scopes, rest])
+            complete = [w for w in track.plan.windows if track.plan.recheck and _covered(w, track.windows)]
+            self._merge(loading, track, [*scopes, rest], complete=complete)
         loading.done = batch.done
+
+    def _parents_listed(self, track: Track) -> set[str]:
+        """Return the parents that were listed, or are gone from a list: these have no children any more."""
+        if not track.listed or not track.plan.parent:
+            return set()
+        with self._warehouse.reading() as connection:
+            return ids_created(connection, track.plan.parent, [(w.gte, w.lt) for w in track.listed])
 
     def _describe(self, loading: Loading, track: Track, batch: Batch) -> None:
         """Once all is read, keep what can be said of the columns, and drop the rows."""
@@ -184,6 +168,7 @@ class Merger:
             unknown,
             track.how,
             facts,
+            loading.missed,
         )
 
     @staticmethod
@@ -200,23 +185,39 @@ class Merger:
         self, loading: Loading, track: Track, scopes: Sequence[Scope], *, complete: Sequence[Window] = ()
     ) -> None:
         """Move rows, history, cursor and load record in one transaction."""
-        plan, run, target = loading.plan, self._run, loading.plan.target
-        whole = len(loading.merged) + len(complete) == len(plan.windows) or plan.changes_only
+        run, target = self._run, loading.plan.target
         with self._warehouse.transaction() as connection:
             merged = [self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope) for scope in scopes]
             counts = sum(merged, start=Counts())
-            before = get_cursor(connection, run.dataflow, plan.table.name)
-            if plan.cursor and whole:
-                set_cursor(connection, run.dataflow, plan.table.name, cursor=plan.cursor)
-            stats = self._stats(loading, track, counts=counts, windows=complete, cursor_before=before)
-            record_load(connection, target, run.load_id, stats=stats)
-            rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
-            for span, count in rows.items():
-                record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
-            loading.facts = run.look(connection, target) if whole else None
+            self._record(connection, loading, track, counts=counts, complete=complete)
+            if loading.plan.recheck:
+                usual = [(w.gte, w.lt) for w in track.usual]
+                loading.missed = changed_ids(connection, target, run.load_id, known=track.told, outside=usual)
         loading.counts += counts
         loading.merged_at = time.monotonic()
         loading.merged += complete
+
+    def _record(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        loading: Loading,
+        track: Track,
+        *,
+        counts: Counts,
+        complete: Sequence[Window] = (),
+    ) -> None:
+        """Write the load's record and partitions; with the last of them also the cursor."""
+        plan, run, target = loading.plan, self._run, loading.plan.target
+        whole = len(loading.merged) + len(complete) == len(plan.windows) or plan.changes_only
+        before = get_cursor(connection, run.dataflow, plan.table.name)
+        if plan.cursor and whole:
+            set_cursor(connection, run.dataflow, plan.table.name, cursor=plan.cursor)
+        stats = self._stats(loading, track, counts=counts, windows=complete, cursor_before=before)
+        record_load(connection, target, run.load_id, stats=stats)
+        rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
+        for span, count in rows.items():
+            record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
+        loading.facts = run.look(connection, target) if whole else None
 
     def _stats(
         self,
@@ -242,3 +243,7 @@ class Merger:
             seconds=seconds,
             cursor_before=cursor_before,
         )
+
+
+def _covered(window: Window, spans: Sequence[Window]) -> bool:
+    return any(span.gte <= window.gte and window.lt <= span.lt for span in spans)

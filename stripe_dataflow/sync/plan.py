@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.stripe_api import Window, union
+from stripe_dataflow.sync.reconcile import Recheck
 from stripe_dataflow.warehouse import Target
 
 
@@ -19,6 +20,9 @@ class TablePlan:
         windows: The partitions to make equal to Stripe, oldest first; empty for a table without
             a `created` filter, which is read whole.
         changes_only: Only what changed since the cursor is read, whatever partition it lies in.
+        parent: Of a child table, where its parents land, if they do.
+        recheck: What is looked at again although no event tells of it.
+        checked: When the last load that left a cursor began, Unix seconds.
         since: The cursor: when the newest event known to the last load happened, Unix seconds.
         rows_by_day: Day of `created` since 1970 -> rows the table has, to weigh a list against ids.
         cursor: What to write as the table's cursor once it is loaded; empty to leave it.
@@ -29,6 +33,9 @@ class TablePlan:
     target: Target
     windows: tuple[Window, ...] = ()
     changes_only: bool = False
+    parent: Target | None = None
+    recheck: Recheck = field(default_factory=Recheck, repr=False)
+    checked: int = 0
     since: int = 0
     rows_by_day: Mapping[int, int] = field(default_factory=dict, repr=False)
     cursor: str = ""

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Self
 
 from stripe_dataflow.errors import DataflowError
-from stripe_dataflow.stripe_api import Connection, Transport
+from stripe_dataflow.stripe_api import Connection, Transport, live_mode
 from stripe_dataflow.sync.changes import ChangeReader
+from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.extraction import Extraction
 from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
-from stripe_dataflow.sync.merging import Loaded, Merger, RunOfLoad
+from stripe_dataflow.sync.loaded import Loaded, Loading, RunOfLoad
+from stripe_dataflow.sync.merging import Merger
 from stripe_dataflow.sync.plan import Plan, TablePlan, readings
 from stripe_dataflow.sync.progress import Reporter
 from stripe_dataflow.sync.track import Track
@@ -53,6 +55,7 @@ class Session:
         self._folder = folder
         self._tracks: dict[str, Track] = {}
         self._attempts: dict[str, int] = {}
+        self._settled: dict[str, Loading] = {}
         self._reporter = Reporter(self._tracks)
         self._running: _Loop | None = None
 
@@ -78,7 +81,7 @@ class Session:
         for name in new:
             self._attempts[name] = self._attempts.get(name, 0) + 1
             feed = Feed(self._folder, f"{name}.{self._attempts[name]}", running.budget, running.loop)
-            self._tracks[name] = Track(self._plans[name], feed)
+            self._tracks[name] = Track(self._plans[name], feed, self._connection.clock)
         plans = [self._plans[name] for name in new]
         asyncio.run_coroutine_threadsafe(self._extract(running, plans), running.loop)
 
@@ -91,22 +94,34 @@ class Session:
         if name not in self._tracks:
             self._start([name])
         track, started = self._tracks[name], time.monotonic()
-        loading = self._merger.begin(track.plan)
+        loading = self._merger.begin(track)
         try:
             while not loading.done:
                 track.feed.wait(_TICK_S)
                 self._relieve(name)
                 self._reporter.tick(log)
-                self._merger.take(loading, track)
+                if track.unchanged:
+                    loading = self._settle(name)
+                else:
+                    self._merger.take(loading, track)
         except BaseException as error:
             self._merger.abandon(loading)
             if isinstance(error, DataflowError):
                 error.partitions_merged = len(loading.merged)
             # A retry of the step reads the table again, from the start.
             del self._tracks[name]
+            self._settled.pop(name, None)
             track.feed.finish(error if isinstance(error, Exception) else None)
             raise
         return self._merger.finish(loading, track, seconds=time.monotonic() - started)
+
+    def _settle(self, name: str) -> Loading:
+        """Return the load of a table in which nothing changed, recorded along with all others like it."""
+        if name not in self._settled:
+            quiet = [n for n, track in self._tracks.items() if track.unchanged and n not in self._settled]
+            loads = self._merger.settle([self._tracks[n] for n in quiet])
+            self._settled |= dict(zip(quiet, loads, strict=True))
+        return self._settled[name]
 
     def _relieve(self, name: str) -> None:
         """Take the rows of other tables whose reading waits, or soon will."""
@@ -117,12 +132,13 @@ class Session:
 
     async def _extract(self, running: _Loop, plans: Sequence[TablePlan]) -> None:
         span = self._plan.span
-        extraction = Extraction(running.transport, span, self._tracks)
+        clocks = Clocks(live=live_mode(self._connection.key))
+        extraction = Extraction(running.transport, span, self._tracks, clocks)
         listing = [plan for plan in plans if not plan.changes_only]
         changing = [plan for plan in plans if plan.changes_only]
         jobs = [extraction.read(reading) for reading in readings(span, listing)]
         if changing:
-            jobs.append(ChangeReader(running.transport, span, self._tracks).read(changing))
+            jobs.append(ChangeReader(running.transport, span, self._tracks, clocks).read(changing))
         await asyncio.gather(*jobs)
 
 

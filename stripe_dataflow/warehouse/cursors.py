@@ -16,6 +16,14 @@ def get_cursor(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str)
     return row[0] if row else None
 
 
+def get_cursors(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[str, str]:
+    """Return the cursor of each table of a dataflow that has one."""
+    rows = connection.execute(
+        f"select table_name, cursor from {registry_sql('cursors')} where dataflow = ?", [dataflow]
+    ).fetchall()
+    return dict(rows)
+
+
 def set_cursor(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, cursor: str | None) -> None:
     """Set a table's cursor, or take it away with None, so that the next run reads everything."""
     connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ Window = tuple[int, int]
 class TableFacts:
     """A table's live rows: how many, how many of each partition, and some of them to look at.
 
-    `rows_ever` counts deleted rows and replaced versions as well.
+    `rows_ever` counts deleted rows and replaced versions as well; `window_rows` is `partition_rows` by window.
     """
 
     rows: int = 0
@@ -26,6 +26,7 @@ class TableFacts:
     partition_rows: Mapping[str, int] = field(default_factory=dict)
     preview_columns: Sequence[str] = ()
     preview: Sequence[Sequence[Any]] = ()
+    window_rows: Mapping[Window, int] = field(default_factory=dict)
 
 
 def table_facts(
@@ -53,7 +54,8 @@ def table_facts(
         f"select {names} from {target.current} where _deleted_at is null {newest} limit ?", [limit]
     ).fetchall()
     counts = window_rows(connection, target, list(windows.values()))
-    return TableFacts(rows, ever, {key: counts[window] for key, window in windows.items()}, columns, preview)
+    partitions = {key: counts[window] for key, window in windows.items()}
+    return TableFacts(rows, ever, partitions, columns, preview, counts)
 
 
 def window_rows(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]) -> dict[Window, int]:
@@ -68,6 +70,41 @@ def window_rows(connection: duckdb.DuckDBPyConnection, target: Target, windows: 
         [[gte for gte, _ in windows], [lt for _, lt in windows]],
     ).fetchall()
     return {(gte, lt): rows for gte, lt, rows in found}
+
+
+def changed_ids(
+    connection: duckdb.DuckDBPyConnection,
+    target: Target,
+    load_id: int,
+    *,
+    known: Collection[str],
+    outside: Sequence[Window],
+) -> list[str]:
+    """Return the ids of a load's new, changed and deleted rows, but for known ones and for windows of `created`."""
+    key, created = quote(target.table.key[0]), f"epoch({quote(target.table.created)})"
+    found = connection.execute(
+        f"""select {key} from {target.current} t where _load_id = ? and {key} not in (select unnest(?::varchar[]))
+        and not exists (select 1 from (select unnest(?::bigint[]) as gte, unnest(?::bigint[]) as lt) w
+            where {created} >= w.gte and {created} < w.lt)
+        order by {key}""",
+        [load_id, list(known), [gte for gte, _ in outside], [lt for _, lt in outside]],
+    ).fetchall()
+    return [object_id for (object_id,) in found]
+
+
+def ids_created(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]) -> set[str]:
+    """Return the ids of a table's rows, deleted ones too, created in some windows; none of a table never made."""
+    created = f"epoch({quote(target.table.created)})"
+    try:
+        found = connection.execute(
+            f"select {quote(target.table.key[0])} from {target.current} where exists (select 1 from "
+            f"(select unnest(?::bigint[]) as gte, unnest(?::bigint[]) as lt) w "
+            f"where {created} >= w.gte and {created} < w.lt)",
+            [[gte for gte, _ in windows], [lt for _, lt in windows]],
+        ).fetchall()
+    except duckdb.CatalogException:
+        return set()
+    return {object_id for (object_id,) in found}
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

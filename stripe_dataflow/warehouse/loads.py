@@ -147,6 +147,16 @@ def record_partition(
     )
 
 
+def listed_at(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str) -> dict[int, int]:
+    """Return a partition's lower bound -> when it was last read whole; Unix seconds both."""
+    rows = connection.execute(
+        f"select partition_gte, epoch(max(merged_at))::bigint from {registry_sql('partitions')} "
+        "where dataflow = ? and table_name = ? group by all",
+        [dataflow, table],
+    ).fetchall()
+    return dict(rows)
+
+
 def committed_partitions(
     connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, root_run_id: str
 ) -> set[Window]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import duckdb
 
 from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.seen import spared_sql
 from stripe_dataflow.warehouse.staging import is_staged
 from stripe_dataflow.warehouse.tables import ensure_tables
 from stripe_dataflow.warehouse.target import Target, names_sql, quote
@@ -44,6 +45,7 @@ def merge(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int
         updated=updated + filled,
         deleted=tombstones + done.get("absent", 0),
         unchanged=picked - inserted - updated - tombstones,
+        filled=filled,
     )
     return Merged(counts, last)
 
@@ -116,7 +118,7 @@ def _find_absent(connection: duckdb.DuckDBPyConnection, target: Target, scope: S
         f"insert into moves select null, rowid, 'absent' from {target.current} "
         f"where {condition} and _deleted_at is null "
         "and _loaded_at < coalesce(make_timestamptz(?::bigint), now()) "
-        "and rowid not in (select live from picked where live is not null)",
+        f"and rowid not in (select live from picked where live is not null) and {spared_sql(connection, target)}",
         [*values, since],
     )
 

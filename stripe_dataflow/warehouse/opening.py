@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import duckdb
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, WarehouseError
+from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, NotTakenIn, WarehouseError
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal
 
 # The oldest format that has all we use: analysts' other tools lag behind DuckDB's releases.
@@ -24,6 +25,8 @@ BLOCK_BYTES = 32_768
 # default of 122,880 wide rows does not fit the memory limit, and spills each small block to a file of its own.
 ROW_GROUP = 10_240
 STORAGE_VERSION = "v1.2.0"
+FILE = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP}"
+NEW_FILE = f"{FILE}, block_size {BLOCK_BYTES}"  # a file keeps the block size it was made with
 OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
 # Errors whose text holds no row's values, so that it may be shown and logged.
@@ -39,19 +42,27 @@ _REASONS = (
     ("not a valid DuckDB database", "it is no DuckDB database", "Name another file as `database`"),
     ("Is a directory", "it is a folder", "Name a file as `database`"),
     ("No space left", "the disk is full", "Free some space and run again"),
+    ("File too large", "it may not grow further", "Raise the limit on the size of files and run again"),
+    ("Too many open files", "this process has too many files open", "Raise the limit on open files and run again"),
     ("Read-only file system", "its disk is read-only", "Name a file elsewhere as `database`"),
     ("Permission denied", "this user may not open it", "Give this user the right to read and write it"),
 )
 
 
 def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPyConnection:
-    """Return an in-memory connection that never loads anything from the network."""
+    """Return an in-memory connection that never loads anything from the network.
+
+    From here on all files this process makes are for its owner alone: DuckDB writes logs and spills under names of
+    its own, at times of its own, and they hold rows.
+    """
+    os.umask(os.umask(0o077) | 0o077)
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,
         "write_buffer_row_group_count": 1,
         "temp_directory": str(spill_dir),
         "autoinstall_known_extensions": False,
+        "allow_community_extensions": False,
     }
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("set TimeZone = 'UTC'")
@@ -81,6 +92,8 @@ def attached(
     except (duckdb.Error, OSError) as error:
         raise explained(error, database, wait_s=wait_s) from error
     try:
+        if not read_only:  # who may write knows that nobody copies: a copy that is there was left by a killed process
+            remove_copy(database)
         yield
     finally:
         connection.execute(f"detach {WAREHOUSE}")
@@ -91,9 +104,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
     is_new = not database.exists()
     mode = "read_only"
     if not read_only:
-        mode = f"storage_version '{STORAGE_VERSION}', row_group_size {ROW_GROUP}"
-        if is_new:  # a file keeps the size it was made with
-            mode += f", block_size {BLOCK_BYTES}"
+        mode = NEW_FILE if is_new else FILE
     statement = f"attach {literal(str(database))} as {WAREHOUSE} ({mode})"
     for attempt in Retrying(
         retry=retry_if_exception(_is_held),
@@ -128,6 +139,11 @@ def explained(error: Exception, database: Path, *, wait_s: float = 0) -> Warehou
         return DatabaseTooNew(
             f"{database} was written by a newer DuckDB. Upgrade the duckdb package. Nothing was changed."
         )
+    if "CHECKPOINT during DETACH failed" in text:
+        return NotTakenIn(
+            f"{database} could not take in what was committed; most likely the disk is full. Free some space and run "
+            f"again. What was committed is kept in {database.name}.wal."
+        )
     for sign, reason, advice in _REASONS:
         if sign in text:
             return WarehouseError(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
@@ -140,6 +156,18 @@ def private_folder(path: Path) -> Path:
     """Return the folder, created for its owner alone where it is missing."""
     path.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     return path
+
+
+def copy_of(database: Path) -> tuple[Path, Path]:
+    """Return where a compacted copy of the database is made, and where making it may spill."""
+    return database.with_name(f"{database.name}.compacting"), database.with_name(f"{database.name}.spill")
+
+
+def remove_copy(database: Path) -> None:
+    """Delete a compacted copy that did not take the database's place, present or not."""
+    copy, spill_dir = copy_of(database)
+    remove_database(copy)
+    shutil.rmtree(spill_dir, ignore_errors=True)
 
 
 def remove_database(path: Path) -> None:

@@ -8,7 +8,7 @@ from stripe_dataflow.errors import DatabaseTooNew
 from stripe_dataflow.warehouse.target import WAREHOUSE, table_sql
 
 SCHEMA = "_dataflow"
-VERSION = 1
+VERSION = 2
 
 # Version -> the statements that lead to it from the one before; {schema} is ours, quoted.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -43,6 +43,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         # Which load brought a column, so that a rollback beyond it takes the column away again.
         """create table {schema}.added_columns (
             dataflow varchar, destination varchar, column_name varchar, type varchar, load_id bigint)""",
+    ),
+    # `unlisted`: ids that a column refers to and no list held when both tables had first been read: of objects
+    # deleted before, or older than the first partition. One row without an id: the column was looked through.
+    2: (
+        "create table {schema}.accounts (dataflow varchar, account varchar, live boolean)",
+        "create table {schema}.unlisted (dataflow varchar, table_name varchar, referrer varchar, id varchar)",
     ),
 }
 

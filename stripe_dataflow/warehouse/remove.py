@@ -9,11 +9,14 @@ from pathlib import Path
 import duckdb
 
 from stripe_dataflow.warehouse import opening
+from stripe_dataflow.warehouse.accounts import forget_account
+from stripe_dataflow.warehouse.money import refresh_money
 from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.tables import column_names
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal, quote, table_sql
 
 _FRESH = "fresh"
+_WORTH_BYTES = 16 << 20  # DuckDB fills free blocks again, so little is not worth the copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,11 @@ def remove_dataflow(
     if not dry_run:
         for name in names:
             _forget(connection, schema, name, table=known[name])
+        refresh_money(connection, schema)
         for place in (schema, f"{schema}_history"):
             _drop_if_empty(connection, place)
+        if tables is None:
+            forget_account(connection, schema)
     return removed
 
 
@@ -72,7 +78,7 @@ def _count(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> Rem
 def _forget(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, table: str) -> None:
     for place in (schema, f"{schema}_history"):
         connection.execute(f"drop table if exists {table_sql(place, name)}")
-    for registry in ("tables", "cursors", "columns", "partitions"):
+    for registry in ("tables", "cursors", "columns", "partitions", "unlisted"):
         connection.execute(
             f"delete from {registry_sql(registry)} where dataflow = ? and table_name = ?", [schema, table]
         )
@@ -105,9 +111,8 @@ def compact(database: Path, *, wait_s: float = 0, memory_mb: int = 256, threads:
         DatabaseLocked: Another process has the file open; it is as it was.
         WarehouseError: There is no file, or no room for the copy; it is as it was.
     """
-    fresh = database.with_name(database.name + ".compacting")
+    fresh, spill_dir = opening.copy_of(database)
     before = database.stat().st_size if database.exists() else 0
-    spill_dir = database.with_name(database.name + ".spill")
     with opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=spill_dir) as connection:
         # Opened to write first: that waits for readers too, and empties the write-ahead log.
         with opening.attached(connection, database, must_exist=True, wait_s=wait_s):
@@ -120,13 +125,23 @@ def compact(database: Path, *, wait_s: float = 0, memory_mb: int = 256, threads:
             except (duckdb.Error, OSError) as error:
                 raise opening.explained(error, database) from error
             finally:
-                opening.remove_database(fresh)
+                opening.remove_copy(database)
     return before - database.stat().st_size
+
+
+def is_mostly_free(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether more than half of the file, and not little, holds nothing: then a `compact` pays."""
+    free, total = connection.execute(
+        "select free_blocks * block_size, total_blocks * block_size from pragma_database_size() "
+        "where database_name = ?",
+        [WAREHOUSE],
+    ).fetchone() or (0, 0)
+    return free > _WORTH_BYTES and free * 2 > total
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, fresh: Path) -> None:
     opening.remove_database(fresh)
-    connection.execute(f"attach {literal(str(fresh))} as {_FRESH} (storage_version '{opening.STORAGE_VERSION}')")
+    connection.execute(f"attach {literal(str(fresh))} as {_FRESH} ({opening.NEW_FILE})")
     try:
         fresh.chmod(opening.OWNER_ONLY)
         connection.execute(f"copy from database {WAREHOUSE} to {_FRESH}")

@@ -12,6 +12,7 @@ from typing import Literal
 
 import duckdb
 
+from stripe_dataflow.errors import DataflowBusy
 from stripe_dataflow.warehouse.registry import registry_sql
 
 Kind = Literal["run", "rollback", "remove"]
@@ -41,9 +42,13 @@ def start_run(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow: s
     """Return the run's load id, higher than every earlier one; the same again for the same run.
 
     Runs of the dataflow whose processes are gone without closing them are closed as failed.
+
+    Raises:
+        DataflowBusy: Another process loads the dataflow while this is to take it back, or the reverse.
     """
     host, pid = socket.gethostname(), os.getpid()
     _close_dead(connection, run_id, dataflow=dataflow, host=host)
+    _refuse_busy(connection, dataflow, kind=kind)
     known = connection.execute(
         f"update {registry_sql('runs')} set status = 'In-Progress', ended = null, description = '', "
         "host = ?, pid = ? where run_id = ? and dataflow = ? returning load_id",
@@ -118,6 +123,20 @@ def _booted() -> float:
     """Return when this machine started, Unix seconds, 0 where it does not tell: process ids begin anew then."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.time() - time.clock_gettime(clock) if clock is not None else 0
+
+
+def _refuse_busy(connection: duckdb.DuckDBPyConnection, dataflow: str, *, kind: Kind) -> None:
+    """Dagster's pool keeps them apart, but not those started in two terminals; two loads may overlap."""
+    other = connection.execute(
+        f"select kind, pid from {registry_sql('runs')} where dataflow = ? and status = 'In-Progress' "
+        "and (kind = 'run') <> (? = 'run') and pid <> ? order by load_id limit 1",
+        [dataflow, kind, os.getpid()],
+    ).fetchone()
+    if other:
+        what = {"run": "loaded", "rollback": "rolled back", "remove": "removed"}[other[0]]
+        raise DataflowBusy(
+            f"{dataflow} is being {what} by process {other[1]}. Run again once that has ended. Nothing was changed."
+        )
 
 
 def is_alive(pid: int) -> bool:

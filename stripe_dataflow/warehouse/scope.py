@@ -76,13 +76,17 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a merge did, in rows; `read` are the staged rows it looked at, doublets included."""
+    """What a merge did, in rows; `read` are the staged rows it looked at, doublets included.
+
+    `filled` of the `updated` ones got a new column's value out of `_extra`; what was read may hold them too.
+    """
 
     read: int = 0
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     unchanged: int = 0
+    filled: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         """Return the sum, for a table merged in several steps."""

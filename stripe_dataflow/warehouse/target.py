@@ -59,6 +59,8 @@ class Target:
         name: The destination table; the catalog's name unless the user gave another.
         table: The Stripe table.
         excluded: Stripe's columns that the user wants nowhere.
+        seen_in: Targets and their columns that hold whole objects of this kind, also ones that Stripe's
+            list leaves out.
         comments: Column -> comment, written when the table or the column is made; the table's own
             comment stands under the empty name.
     """
@@ -67,6 +69,7 @@ class Target:
     name: str
     table: Table
     excluded: tuple[str, ...] = ()
+    seen_in: tuple[tuple[Target, str], ...] = field(default=(), compare=False)
     comments: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def commented(self, comments: Mapping[str, str]) -> Target:

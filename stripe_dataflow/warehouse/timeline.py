@@ -16,6 +16,8 @@ from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.warehouse.registry import registry_sql
 from stripe_dataflow.warehouse.target import Target
 
+_ID_DIGITS = 19  # of a BIGINT
+
 Span = tuple[int, int]
 
 
@@ -63,13 +65,14 @@ def resolve_target(
     text = str(to).strip()
     if text == "previous":
         return _previous(schema, states)
-    if text.isdigit():
+    if text.isdecimal() and len(text) < _ID_DIGITS:
         return _known(schema, states, int(text))
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
-            f"`to` is `previous`, a load id or an ISO time such as 2026-11-01T12:00, not {text}. Nothing was changed."
+            "`to` is `previous`, a load id or an ISO time such as 2026-11-01T12:00, "
+            f"not {text[:40]!r}. Nothing was changed."
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     found = [state.load_id for state in states if state.ended <= moment]

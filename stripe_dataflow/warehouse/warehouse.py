@@ -6,23 +6,26 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 import duckdb
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from stripe_dataflow.errors import DataflowError, WarehouseError
+from stripe_dataflow.errors import DataflowBusy, DataflowError, WarehouseError
 from stripe_dataflow.warehouse import merge as merging
 from stripe_dataflow.warehouse import opening, staging
 from stripe_dataflow.warehouse.registry import ensure_registry, registry_version
 from stripe_dataflow.warehouse.runs import is_alive
 from stripe_dataflow.warehouse.scope import Counts, Scope
+from stripe_dataflow.warehouse.seen import seen_elsewhere
 from stripe_dataflow.warehouse.target import STAGE, Target, literal
 
 _MANY_ROWS = 20_000
 _MERGE_FACTOR = 1.5
+_BRIEFLY_S = 1.0
 _STAGE_ROW_GROUP = 4096  # each thread fills one of its own; staged files hold about twice as many rows
 
 
@@ -52,16 +55,21 @@ class Warehouse:
         name = f"stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._stage_file = folder / f"{name}.duckdb"
         self._spill_dir = folder / f"{name}.spill"
-        self._connection = opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=self._spill_dir)
-        # What is staged is fetched again after a crash: no log of it is written.
-        self._connection.execute(
-            f"attach {literal(str(self._stage_file))} as {STAGE} "
-            f"(recovery_mode 'no_wal_writes', row_group_size {_STAGE_ROW_GROUP})"
-        )
+        try:
+            self._connection = opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=self._spill_dir)
+            # What is staged is fetched again after a crash: no log of it is written.
+            self._connection.execute(
+                f"attach {literal(str(self._stage_file))} as {STAGE} "
+                f"(recovery_mode 'no_wal_writes', row_group_size {_STAGE_ROW_GROUP})"
+            )
+        except duckdb.Error as error:
+            raise opening.explained(error, self._stage_file) from error
         self._stage_file.chmod(opening.OWNER_ONLY)
         self._turn = threading.RLock()
         self._staging = threading.Lock()
         self._merged: list[tuple[Target, Scope, int]] | None = None
+        # Else each of a run's tables would wait as long for a file that is held for good.
+        self._waited_in_vain = False
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -102,6 +110,22 @@ class Warehouse:
             for target, scope, last in self._merged:
                 self._drop_merged(target, scope, last)
 
+    def start(self, begin: Callable[[duckdb.DuckDBPyConnection], int]) -> int:
+        """Return what `begin` returns, a load id, in a transaction of its own.
+
+        Raises:
+            DataflowBusy: The dataflow is still loaded, or taken back, by another process after the wait.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type(DataflowBusy),
+            stop=stop_after_delay(self._wait_s),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            reraise=True,
+        ):
+            with attempt, self.transaction() as connection:
+                return begin(connection)
+        raise AssertionError  # retrying returns or raises; this tells the type checker so
+
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a connection on which the file, attached as `warehouse`, can only be read.
@@ -122,6 +146,11 @@ class Warehouse:
         """
         with self._staging, self._connection.cursor() as connection, self._explained():
             return staging.stage(connection, target, paths)
+
+    def seen_elsewhere(self, target: Target) -> list[tuple[str, int]]:
+        """Return the JSON of the objects that other tables hold and this one lacks, and when each was loaded."""
+        with self._open(read_only=True) as connection:
+            return seen_elsewhere(connection, target)
 
     def staged_rows(self, target: Target, windows: Sequence[tuple[int, int]]) -> list[int]:
         """Return how many objects are staged of each window of `created`, [gte, lt) in Unix seconds."""
@@ -168,7 +197,10 @@ class Warehouse:
         with self._turn, self._explained(), self._connection.cursor() as connection:
             if self._merged is not None:
                 raise WarehouseError("The database is open already: transactions do not nest.")
-            with opening.attached(connection, self.database, read_only=read_only, wait_s=self._wait_s):
+            wait_s = min(self._wait_s, _BRIEFLY_S) if self._waited_in_vain else self._wait_s
+            self._waited_in_vain = True
+            with opening.attached(connection, self.database, read_only=read_only, wait_s=wait_s):
+                self._waited_in_vain = False
                 try:
                     yield connection
                 finally:

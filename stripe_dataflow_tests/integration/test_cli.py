@@ -6,13 +6,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
 
-COMMANDS = ("new", "connect", "demo", "load", "tables", "list", "history", "versions", "plan", "connectors")
+COMMANDS = ("new", "connect", "rights", "demo", "load", "tables", "list", "history", "versions", "plan", "connectors")
 
 
 def run(project, *arguments, code=0, **environment):
@@ -93,6 +94,18 @@ def test_dg_scaffolds_the_same_file_and_refuses_the_same_names(project):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_rights_names_what_a_restricted_key_needs_for_each_table_and_its_parents(project):
+    project.add("shop", name="Shop", tables=["prices", "subscription_items", "radar_value_list_items"])
+    text = run(project, "rights", "Shop")
+    assert re.search(r"prices +│ prices +│ rak_plan_read", text)
+    assert re.search(r"subscription_items +│ subscription items, subscriptions +│ rak_subscription_read", text)
+    assert re.search(r"events +│ events +│ rak_event_read", text)
+    [link] = re.findall(r"https://\S+", text)
+    asked = parse_qs(urlsplit(link).query)
+    assert asked["permissions[]"] == ["rak_event_read", "rak_plan_read", "rak_subscription_read"]
+    assert "by hand, as Stripe names no right for them: radar value list items, radar value lists." in text
+
+
 def test_connect_prints_what_the_key_may_read_and_fails_where_a_table_is_unreadable(project, sandbox):
     project.add(
         "shop", name="Shop", api_base=sandbox.url, api_key_env="SHOP_KEY", tables=["customers", "issuing_cards"]
@@ -135,7 +148,9 @@ def test_after_a_load_and_a_failed_run_the_history_tells_both_in_every_form(proj
     assert set(re.findall(r"(\w+) \+\d+", version["difference"])) <= {"products", "coupons"}
     assert json.loads(run(project, "list", "--group-by", "status", "--json")) == [{"status": "Failed", "dataflows": 1}]
     edit(project, "shop", tables=[{"table": "products", "purpose": "privacy_metadata"}, "customers"])
-    narrowed, added, left_out = run(project, "plan", "Shop").splitlines()
+    unchecked, narrowed, added, left_out = run(project, "plan", "Shop").splitlines()
+    assert unchecked.startswith("Not checked whether the key is of acct_")
+    assert "SHOP_KEY is not set" in unchecked
     assert narrowed == (
         "products: is now for privacy_metadata, but holds rows: every run refuses it until Shop__remove has removed "
         "them (tables: [products])"
@@ -143,7 +158,7 @@ def test_after_a_load_and_a_failed_run_the_history_tells_both_in_every_form(proj
     assert added == "customers: new, will be loaded in full into customers"
     assert left_out == "coupons: no longer chosen; its rows stay in coupons, marked inactive"
     edit(project, "shop", tables=[{"table": "products", "name": "goods", "purpose": "customer_360"}, "coupons"])
-    assert run(project, "plan", "Shop").splitlines() == [
+    assert run(project, "plan", "Shop").splitlines()[1:] == [
         "products: will be loaded in full into goods; products stays as it is",
         "products: purpose changes from all to customer_360",
     ]

@@ -32,7 +32,7 @@ def test_only_the_failed_table_is_asked_for_and_the_history_calls_it_completed(m
         again = dg.execute_job(dg.reconstructable(the_job), instance, tags=tags, reexecution_options=options)
     assert (failed.success, again.success) == (False, True)
     paths = {path.partition("?")[0] for _, path, _ in list(shop.sandbox.requests)[asked:]}
-    assert paths - {"/v1/events"} == {"/v1/issuing/cards"}
+    assert paths - {"/v1/events", "/v1/account"} == {"/v1/issuing/cards"}
     assert shop.query("select status, description <> '' from _dataflow.runs order by load_id") == [
         ("Failed", True), ("Completed", False),
     ]  # fmt: skip

@@ -271,7 +271,7 @@ def test_a_column_the_catalog_learns_is_filled_from_extra(shop: Shop) -> None:
                 f"update {CUSTOMERS.current} set _extra = ? where id = ?",
                 [json.dumps(line["_extra"], separators=(",", ":")), line["id"]],
             )
-    assert shop.merge(CUSTOMERS, load=2) == Counts(updated=2)
+    assert shop.merge(CUSTOMERS, load=2) == Counts(updated=2, filled=2)
     now = shop.rows(f"select id, balance, address, _extra, _load_id from {CUSTOMERS.current} order by id")
     assert now == [("cus_1", 7, '{"city":"Ulm"}', '{"other":1}', 2), ("cus_2", None, None, '{"balance":"none"}', 2)]
     whole = [customer(1, balance=7, address={"city": "Ulm"}, _extra={"other": 1})]

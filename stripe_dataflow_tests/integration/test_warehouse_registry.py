@@ -29,6 +29,7 @@ from stripe_dataflow.warehouse import (
     set_cursor,
     start_run,
 )
+from stripe_dataflow.warehouse.registry import VERSION
 
 CUSTOMERS = Target("Shop", "people", TABLES["customers"])
 
@@ -179,4 +180,4 @@ def test_partitions_are_known_by_the_first_run_they_belong_to(warehouse: Warehou
 def test_the_registry_is_made_once(warehouse: Warehouse) -> None:
     for _ in range(2):
         with warehouse.transaction() as connection:
-            assert connection.execute("select version from warehouse._dataflow.version").fetchall() == [(1,)]
+            assert connection.execute("select version from warehouse._dataflow.version").fetchall() == [(VERSION,)]

@@ -9,6 +9,7 @@ ROWS = (
         classes=("Charge",),
         description="Attempts to move money from a payment method, succeeded or failed",
         created_filter=True,
+        counted=True,
         events=("charge",),
         deletable=True,
         keep_current="events",
@@ -22,6 +23,7 @@ ROWS = (
         classes=("PaymentIntent",),
         description="Payments from first attempt to success, one for each order or invoice",
         created_filter=True,
+        counted=True,
         events=("payment_intent",),
         deletable=True,
         keep_current="events",
@@ -100,6 +102,7 @@ ROWS = (
         look_back_days=30,
         keep_current="look_back",
         pii=("description",),
+        sums_to="balance",
         size="XL",
     ),
     Table(
