@@ -1,19 +1,21 @@
 """A Stripe account in DuckDB, driven from Dagster's own UI."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stripe_dataflow.component import StripeDataflow
+    from stripe_dataflow.orchestration.reading import StripeTables
 
-__all__ = ["StripeDataflow"]
+__all__ = ["StripeDataflow", "StripeTables"]
+
+_HOMES = {"StripeDataflow": "stripe_dataflow.component", "StripeTables": "stripe_dataflow.orchestration.reading"}
 
 
 def __getattr__(name: str) -> object:
-    """Return the component when Dagster asks for it; importing Dagster costs a second, so only then."""
-    if name == "StripeDataflow":
-        from stripe_dataflow.component import StripeDataflow  # noqa: PLC0415
-
-        return StripeDataflow
+    """Return a public name when it is asked for; importing Dagster costs a second, so only then."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(name)
 
 

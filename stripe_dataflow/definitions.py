@@ -5,8 +5,10 @@ from pathlib import Path
 import dagster as dg
 
 from stripe_dataflow.component import StripeDataflow
+from stripe_dataflow.orchestration.alerts import alert_sensors
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.dataflow_list import dataflow_list_definitions
+from stripe_dataflow.orchestration.sweeping import sweep_sensor
 
 
 @dg.definitions
@@ -15,5 +17,6 @@ def defs() -> dg.Definitions:
     root = Path(__file__).parent
     dataflows = dg.load_from_defs_folder(path_within_project=root)
     components = dg.ComponentTree.for_project(root).get_all_components(StripeDataflow)
-    listed = dataflow_list_definitions([Dataflow(component.attributes) for component in components])
-    return dg.Definitions.merge(dataflows, listed, dg.Definitions(executor=dg.in_process_executor))
+    known = [Dataflow(component.attributes) for component in components]
+    shared = dg.Definitions(executor=dg.in_process_executor, sensors=[*alert_sensors(), sweep_sensor(known)])
+    return dg.Definitions.merge(dataflows, dataflow_list_definitions(known), shared)

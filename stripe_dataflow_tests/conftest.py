@@ -156,7 +156,7 @@ class Project:
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / name)
-        shutil.rmtree(folder / "stripe_dataflow" / "defs")
+        shutil.rmtree(folder / "stripe_dataflow" / "defs" / "demo")
 
     def add(self, below: str, /, **attributes: object) -> None:
         """Add a dataflow in a folder below `defs`; JSON is YAML."""

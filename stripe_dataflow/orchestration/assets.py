@@ -7,6 +7,7 @@ from stripe_dataflow.errors import DataflowError, StripeError
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.metadata import materialization_metadata
 from stripe_dataflow.orchestration.partitions import partitions_of
+from stripe_dataflow.orchestration.reading import tables_key
 from stripe_dataflow.orchestration.run_session import RunSession, asset_key, step_priority
 
 _ONE_PROCESS = frozenset({"in_process", "execute_in_process_executor"})
@@ -37,6 +38,7 @@ def table_asset(
         retry_policy=dg.RetryPolicy(max_retries=1, delay=dataflow.patience.step_wait_s),
         freshness_policy=freshness,
         pool=dataflow.pool,
+        io_manager_key=tables_key(dataflow),
         op_tags={"dagster/priority": str(step_priority(dataflow, table.name))},
         required_resource_keys={session_key(dataflow)},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -71,15 +71,20 @@ class ConnectionReport:
         return found
 
 
-def connect(dataflow: Dataflow) -> ConnectionReport:
+def connect(dataflow: Dataflow, names: Collection[str] = ()) -> ConnectionReport:
     """Return what the dataflow's key may read; one request per selected table, one object each.
+
+    Args:
+        dataflow: Whose account is asked.
+        names: Some of its tables; none named: all.
 
     Raises:
         ConfigError: The key's variable is not set, or holds something that is no secret key.
         StripeError: Stripe rejected the key, or gave no answer.
     """
     with account_connection(dataflow) as connection:
-        report = asyncio.run(_report(connection, [chosen.table for chosen in dataflow.tables.values()]))
+        tables = [chosen.table for name, chosen in dataflow.tables.items() if not names or name in names]
+        report = asyncio.run(_report(connection, tables))
         full = connection.key.startswith("sk_") and not dataflow.simulated
     return ConnectionReport(report.account, report.live, full, report.tables, report.events)
 

@@ -2,17 +2,20 @@
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 import dagster as dg
 
-from stripe_dataflow.errors import ConfigError
+from stripe_dataflow.errors import ConfigError, DatabaseLocked
 from stripe_dataflow.orchestration.assets import session_key, table_asset
 from stripe_dataflow.orchestration.checks import check_definitions, freshness_of, report_checks
-from stripe_dataflow.orchestration.connect_job import connect_job
+from stripe_dataflow.orchestration.connect_job import account_asset, account_checks, connect_job
 from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.orchestration.reading import StripeTables, tables_key
 from stripe_dataflow.orchestration.removal import remove_job
 from stripe_dataflow.orchestration.rollback import rollback_job
 from stripe_dataflow.orchestration.run_session import RunSession
+from stripe_dataflow.orchestration.sweeping import sweep
 
 MODE_TAG = "mode"
 
@@ -42,11 +45,11 @@ def dataflow_definitions(dataflow: Dataflow) -> dg.Definitions:
         freshness = freshness_of(dataflow)
         assets = [table_asset(dataflow, chosen, freshness=freshness) for chosen in dataflow.tables.values()]
     return dg.Definitions(
-        assets=assets,
+        assets=[*assets, account_asset(dataflow)],
         jobs=[job, reconcile, connect_job(dataflow), rollback_job(dataflow), remove_job(dataflow)],
         schedules=[schedule for schedule in (run_schedule(dataflow), nightly_schedule(dataflow)) if schedule],
-        asset_checks=check_definitions(dataflow),
-        resources={session_key(dataflow): session_resource(dataflow)},
+        asset_checks=[*check_definitions(dataflow), account_checks(dataflow)],
+        resources={session_key(dataflow): session_resource(dataflow), tables_key(dataflow): StripeTables(dataflow)},
     )
 
 
@@ -97,6 +100,8 @@ def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
     def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
         if context.run is None or context.instance is None:
             raise ConfigError("The session of a dataflow lives in a run.")
+        with suppress(DatabaseLocked):  # another run is at work: it is no time to look for dead ones
+            sweep(context.instance, [dataflow], own=context.run.run_id)
         # A job says it by its tag: a default configuration is lost where a job has partitions.
         mode = context.run.tags.get(MODE_TAG, context.resource_config["mode"])
         shared = RunSession(dataflow, context.run, context.instance, mode, report_checks)

@@ -11,6 +11,7 @@ from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.attributes import nearest
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.run_session import staging_root
+from stripe_dataflow.orchestration.run_tags import tag_failure
 from stripe_dataflow.warehouse import Warehouse, end_run, start_run
 
 
@@ -54,6 +55,7 @@ class Maintenance:
         with self._stack:
             if not isinstance(error, DataflowError):
                 return
+            tag_failure(self._context.instance, self._context.run_id, str(error))
             if not self._dry_run:
                 with self.warehouse.transaction() as connection:
                     self._end(connection, "Failed", description=str(error))

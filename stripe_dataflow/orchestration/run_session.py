@@ -17,6 +17,7 @@ import duckdb
 from stripe_dataflow.errors import ConfigError, DataflowError, refused_by_machine
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
+from stripe_dataflow.orchestration.run_tags import tag_failure
 from stripe_dataflow.orchestration.same_account import account_of, refuse_other_account
 from stripe_dataflow.stripe_api import Connection
 from stripe_dataflow.sync import Loaded, RunOfLoad, Session, begin
@@ -172,8 +173,10 @@ class RunSession:
 
     def _selected(self) -> list[str]:
         """Return the tables of this dataflow the run is for, in the order of their steps."""
-        selection = self.run.asset_selection
+        selection, steps = self.run.asset_selection, self.run.step_keys_to_execute
         names = [n for n in self.dataflow.tables if not selection or asset_key(self.dataflow, n) in selection]
+        if steps:  # a re-execution from failure keeps the selection and names the failed steps
+            names = [n for n in names if asset_key(self.dataflow, n).to_python_identifier() in steps]
         return sorted(names, key=lambda name: -step_priority(self.dataflow, name))
 
     def _begin(self) -> _Open:
@@ -241,6 +244,8 @@ class RunSession:
 
     def _record_end(self, warehouse: Warehouse) -> None:
         status, description = self._status()
+        if status == "Failed":
+            tag_failure(self.instance, self.run.run_id, description)
         counts = sum((loaded.counts for loaded in self._loaded.values()), start=Counts())
         details = (
             f"{len(self._loaded)} tables, {counts.read:,} rows read, {counts.inserted:,} new, "

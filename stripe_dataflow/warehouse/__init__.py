@@ -51,7 +51,17 @@ from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
 from stripe_dataflow.warehouse.remove import Removed, compact, is_mostly_free, remove_dataflow
 from stripe_dataflow.warehouse.rollback import Restored, restore
-from stripe_dataflow.warehouse.runs import REMOVED, RunRow, Status, end_run, list_runs, start_run, was_removed
+from stripe_dataflow.warehouse.runs import (
+    DIED,
+    REMOVED,
+    RunRow,
+    Status,
+    dead_runs,
+    end_run,
+    list_runs,
+    start_run,
+    was_removed,
+)
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.tables import has_columns, schema_columns
 from stripe_dataflow.warehouse.target import OUR_COMMENTS, Target, quote, table_sql
@@ -59,6 +69,7 @@ from stripe_dataflow.warehouse.timeline import State, list_states, resolve_targe
 from stripe_dataflow.warehouse.warehouse import Warehouse
 
 __all__ = [
+    "DIED",
     "OUR_COMMENTS",
     "REMOVED",
     "AccountSeen",
@@ -84,6 +95,7 @@ __all__ = [
     "committed_partitions",
     "compact",
     "complete_tables",
+    "dead_runs",
     "end_run",
     "find_bad_ids",
     "find_emptied_columns",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -101,6 +103,26 @@ def _close_dead(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow:
     for dead, where, pid in rows:
         if where != host or not is_alive(pid):
             end_run(connection, dead, dataflow=dataflow, status="Failed", description=DIED)
+
+
+def dead_runs(connection: duckdb.DuckDBPyConnection, unfinished: Sequence[str]) -> list[RunRow]:
+    """Return this machine's runs whose processes are gone: the open ones, and those of `unfinished` closed so.
+
+    A run of another machine is left alone, as its processes cannot be seen from here.
+    """
+    rows = connection.execute(
+        "select pid, epoch(started), run_id, dataflow, load_id, kind, status, started, ended, details, description "
+        f"from {registry_sql('runs')} where host = ? "
+        "and (status = 'In-Progress' or (description = ? and list_contains(?::varchar[], run_id)))",
+        [socket.gethostname(), DIED, list(unfinished)],
+    ).fetchall()
+    return [RunRow(*row) for pid, started, *row in rows if started < _booted() or not is_alive(pid)]
+
+
+def _booted() -> float:
+    """Return when this machine started, Unix seconds, 0 where it does not tell: process ids begin anew then."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.time() - time.clock_gettime(clock) if clock is not None else 0
 
 
 def _refuse_busy(connection: duckdb.DuckDBPyConnection, dataflow: str, *, kind: Kind) -> None:

@@ -1,122 +1,65 @@
 """Dagster's own UI, in a real browser: see the dataflow, materialise it, read what it did."""
 
-import json
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import duckdb
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
+from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.sandbox import Account
 
 WAIT_MS = 60_000
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def ask(url, query):
-    """Return the data of a GraphQL query."""
-    request = urllib.request.Request(
-        f"{url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.loads(answer.read())["data"]
-
-
-def wait_for(condition, seconds=120):
-    """Return the condition's first true value."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            found = condition()
-        except OSError:
-            found = None
-        if found:
-            return found
-        time.sleep(0.5)
-    raise TimeoutError(f"waited {seconds} s in vain")
-
-
 @pytest.fixture
-def ui(project):
-    """Return the URL of `dagster dev` on a project with one small dataflow."""
+def shop(project):
+    """Return a project with one small dataflow."""
     project.add(
         "shop", name="Shop", display_name="My shop", api_base="sandbox", sandbox={"customers": 15},
         start_date="2025-01-01", tables=["customers", "charges", "products"],
     )  # fmt: skip
-    port = free_port()
-    command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", "workspace.yaml", "-p", str(port)]
-    with (project.folder / "dev.log").open("w") as log:
-        server = subprocess.Popen(
-            command, cwd=project.folder, env=project.environment(), stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: urllib.request.urlopen(f"{url}/server_info", timeout=5).status == 200)
-        yield url
-        server.send_signal(signal.SIGINT)
-        server.wait(60)
+    return project
 
 
-@pytest.fixture
-def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"],
-        )
-        yield browser.new_page(viewport={"width": 1500, "height": 900})
-        browser.close()
-
-
-def launch_all_partitions(page):
-    """In the dialog, choose every partition, those before the last 90 days included, and launch."""
-    page.get_by_text("Show all partitions").click(timeout=WAIT_MS)
-    page.get_by_text("All", exact=True).first.click(timeout=WAIT_MS)
-    page.get_by_role("button", name="Launch").last.click(timeout=WAIT_MS)
-
-
-def test_a_backfill_is_launched_by_clicks_and_the_assets_page_tells_what_landed(ui, page: Page, project):
-    page.goto(f"{ui}/locations/stripe_dataflow/asset-groups/Shop/lineage")
+def test_a_backfill_over_a_range_lands_that_range_and_the_assets_page_tells_what_landed(shop, dagster_ui, clicks):
+    ui, page = dagster_ui(shop), clicks.page
+    page.goto(f"{ui.url}/locations/stripe_dataflow/asset-groups/Shop/lineage")
     expect(page.get_by_text("charges", exact=True).first).to_be_visible(timeout=WAIT_MS)
-    page.goto(f"{ui}/assets/Shop/charges")
-    page.get_by_role("button", name="Materialize").first.click()
-    launch_all_partitions(page)
-    runs = "{ runsOrError { ... on Runs { results { status } } } }"
-    done = wait_for(
-        lambda: [r["status"] for r in ask(ui, runs)["runsOrError"]["results"] if r["status"] in {"SUCCESS", "FAILURE"}]
-    )
-    assert done == ["SUCCESS"]
-    rows = len(Account(customers=15, seed=1).listed("charges"))
-    page.goto(f"{ui}/assets/Shop/charges")
+    page.goto(f"{ui.url}/assets/Shop/charges")
+    clicks.click("button", "Materialize")
+    clicks.launch_partitions("[2026-01-01...2026-03-01]")
+    run, _ = ui.next_run(0)
+    assert run["status"] == "SUCCESS"
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert tags["dagster/asset_partition_range_start"] == "2026-01-01"
+    assert tags["dagster/asset_partition_range_end"] == "2026-03-01"
+    first_quarter = range(1767225600, 1775001600)
+    rows = sum(charge["created"] in first_quarter for charge in Account(customers=15, seed=1).listed("charges"))
+    assert rows > 0
+    page.goto(f"{ui.url}/assets/Shop/charges")
     expect(page.get_by_text(f"{rows:,}", exact=True).first).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_text("Attempts to move money from a payment method").first).to_be_visible(timeout=WAIT_MS)
-    with duckdb.connect(str(project.folder / "warehouse.duckdb"), read_only=True) as connection:
+    with duckdb.connect(str(shop.folder / "warehouse.duckdb"), read_only=True) as connection:
         assert connection.execute("select count(*) from Shop.charges").fetchone() == (rows,)
 
 
-def test_the_run_job_is_launched_from_its_launchpad_and_every_table_has_its_bar(ui, page: Page):
-    page.goto(f"{ui}/locations/stripe_dataflow/jobs/Shop__run")
-    page.get_by_role("button", name="Materialize all").first.click(timeout=WAIT_MS)
-    launch_all_partitions(page)
-    runs = "{ runsOrError { ... on Runs { results { status runId stepStats { stepKey status } } } } }"
-
-    def finished():
-        return [r for r in ask(ui, runs)["runsOrError"]["results"] if r["status"] in {"SUCCESS", "FAILURE"}]
-
-    [run] = wait_for(finished)
+def test_the_run_job_is_launched_from_its_page_and_every_table_has_its_bar(shop, dagster_ui, clicks):
+    ui, page = dagster_ui(shop), clicks.page
+    page.goto(f"{ui.url}/locations/stripe_dataflow/jobs/Shop__run")
+    clicks.click("button", "Materialize all")
+    clicks.launch_partitions()
+    run, steps = ui.next_run(0)
     assert run["status"] == "SUCCESS"
-    assert {s["stepKey"] for s in run["stepStats"]} == {"Shop__customers", "Shop__charges", "Shop__products"}
-    page.goto(f"{ui}/runs/{run['runId']}")
-    for table in ("customers", "charges", "products"):
+    assert steps == {"customers": "SUCCESS", "charges": "SUCCESS", "products": "SUCCESS"}
+    page.goto(f"{ui.url}/runs/{run['runId']}")
+    for table in steps:
         expect(page.get_by_text(f"Shop__{table}").first).to_be_visible(timeout=WAIT_MS)
+
+
+def test_the_components_page_describes_every_attribute(shop, dagster_ui, clicks):
+    ui, page = dagster_ui(shop), clicks.page
+    name = "stripe_dataflow.StripeDataflow"
+    page.goto(f"{ui.url}/locations/stripe_dataflow/components/library/packages/stripe_dataflow/{name}")
+    for attribute, field in Attributes.model_fields.items():
+        expect(page.get_by_text(attribute, exact=True).first).to_be_visible(timeout=WAIT_MS)
+        assert field.description
+        expect(page.get_by_text(field.description, exact=True).first).to_be_attached(timeout=WAIT_MS)

@@ -2,11 +2,13 @@
 
 from collections import Counter
 
+import dagster as dg
 import pytest
 
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.errors import ConfigError, KeyRejected, Unreachable
 from stripe_dataflow.orchestration.connecting import connect
+from stripe_dataflow.orchestration.jobs import dataflow_definitions
 
 FEW = ["customers", "charges", "issuing_cards", "treasury_financial_accounts", "invoice_line_items"]
 
@@ -111,3 +113,54 @@ def test_the_job_shows_the_same_and_writes_no_database(shop):
     assert text.startswith("issuing_cards: GET /v1/issuing/cards returned 403")
     assert text.endswith("The next run of Shop would fail these tables; nothing was changed.")
     assert not shop.database.exists()
+
+
+def access_checks(shop, *names):
+    """Return check -> (passed, description, metadata) of executing the account's checks, some or all."""
+    definitions = dataflow_definitions(shop.dataflow())
+    account = dg.AssetKey(["_dataflow", "accounts", "Shop"])
+    keys = [dg.AssetCheckKey(account, name) for name in names or shop.dataflow().tables]
+    job = dg.define_asset_job("access", selection=dg.AssetSelection.checks(*keys))
+    resolved = dg.Definitions.merge(definitions, dg.Definitions(jobs=[job])).resolve_job_def("access")
+    result = resolved.execute_in_process(instance=shop.instance, raise_on_error=False)
+    found = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    values = {name: {k: v.value for k, v in check.metadata.items()} for name, check in found.items()}
+    return result, {name: (check.passed, check.description, values[name]) for name, check in found.items()}
+
+
+def test_in_the_ui_each_table_has_a_check_that_names_the_missing_right(shop):
+    shop.faults.keys = {"sk_test_shop": frozenset({"/v1/issuing"})}
+    shop.faults.not_enabled = frozenset({"/v1/treasury"})
+    result, checks = access_checks(shop)
+    assert result.success
+    assert {name: (passed, metadata) for name, (passed, _, metadata) in checks.items()} == {
+        "customers": (True, {"access": "readable"}),
+        "charges": (True, {"access": "readable"}),
+        "invoice_line_items": (True, {"access": "readable"}),
+        "issuing_cards": (False, {"access": "forbidden", "missing right": "rak_issuing_card_read"}),
+        "treasury_financial_accounts": (False, {"access": "not enabled"}),
+    }
+    assert "this API key may not read issuing cards" in str(checks["issuing_cards"][1])
+
+
+def test_one_check_asks_for_its_own_table_alone(shop):
+    _, checks = access_checks(shop, "charges")
+    assert list(checks) == ["charges"]
+    assert {path.partition("?")[0] for _, path, _ in shop.sandbox.requests} == {
+        "/v1/account", "/v1/charges", "/v1/events",
+    }  # fmt: skip
+
+
+def test_a_run_of_the_dataflow_executes_none_of_these_checks(make_shop):
+    shop = make_shop(tables=["customers", "products"], customers=5)
+    assert [
+        event.check_name for event in shop.run().get_asset_check_evaluations() if "accounts" in event.asset_key.path
+    ] == []
+
+
+def test_a_wrong_key_fails_the_checks_with_its_sentence(shop):
+    shop.faults.keys = {"sk_test_another": frozenset()}
+    result, checks = access_checks(shop)
+    assert checks == {}
+    assert [text for text in shop.failures(result).values() if "Stripe rejected the API key" not in text] == []
+    assert not result.success
