@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import dagster as dg
 
-from stripe_dataflow.errors import ConfigError, DatabaseLocked
+from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.assets import session_key, table_asset
 from stripe_dataflow.orchestration.checks import check_definitions, freshness_of, report_checks
 from stripe_dataflow.orchestration.connect_job import account_asset, account_checks, connect_job
@@ -100,7 +100,7 @@ def session_resource(dataflow: Dataflow) -> dg.ResourceDefinition:
     def session(context: dg.InitResourceContext) -> Iterator[RunSession]:
         if context.run is None or context.instance is None:
             raise ConfigError("The session of a dataflow lives in a run.")
-        with suppress(DatabaseLocked):  # another run is at work: it is no time to look for dead ones
+        with suppress(DataflowError, OSError):  # what is wrong with the database, the first step says in a sentence
             sweep(context.instance, [dataflow], own=context.run.run_id)
         # A job says it by its tag: a default configuration is lost where a job has partitions.
         mode = context.run.tags.get(MODE_TAG, context.resource_config["mode"])

@@ -43,7 +43,11 @@ class Merger:
         target = track.plan.target
         if target.seen_in and not track.plan.metadata_only:
             seen = self._warehouse.seen_elsewhere(target)
-            lines = [track.writer.line(orjson.loads(text), asked_at_us=loaded) for text, loaded in seen]
+            # Older than whatever the list says: an object as another one shows it may lag behind.
+            lines = [
+                track.writer.line(orjson.loads(text), asked_at_us=min(loaded, track.started_us - 1))
+                for text, loaded in seen
+            ]
             path = track.feed.folder / f"{track.feed.name}.seen.ndjson"
             path.write_bytes(b"".join(lines))
             self._warehouse.stage(target, [path])

@@ -17,6 +17,7 @@ import pytest
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, WarehouseError
 from stripe_dataflow.warehouse import Counts, Scope, Target, Warehouse, list_dataflows
+from stripe_dataflow.warehouse.registry import VERSION
 
 CUSTOMERS = Target("Shop", "customers", TABLES["customers"])
 
@@ -233,7 +234,7 @@ def test_a_full_disk_is_named_and_nothing_is_changed(tmp_path: Path) -> None:
 def test_a_newer_registry_is_refused(warehouse: Warehouse) -> None:
     with warehouse.transaction() as connection:
         connection.execute("update warehouse._dataflow.version set version = 99")
-    with pytest.raises(DatabaseTooNew, match="has version 99, this release knows 1"), warehouse.transaction():
+    with pytest.raises(DatabaseTooNew, match=f"has version 99, this release knows {VERSION}"), warehouse.transaction():
         pass
     with pytest.raises(DatabaseTooNew), warehouse.reading():
         pass
