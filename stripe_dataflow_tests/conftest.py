@@ -94,10 +94,7 @@ class Shop:
 
     def keys(self, table: str) -> list[tuple[str, ...]]:
         """Return the keys of a table's live rows, sorted."""
-        columns = ", ".join(
-            f"epoch({name})::bigint" if name in _times(table) else f'"{name}"' for name in TABLES[table].key
-        )
-        found = self.query(f'select {columns} from "{table}" where _deleted_at is null')
+        found = self.query(f'select {key_sql(table)} from "{table}" where _deleted_at is null')
         return sorted(tuple(map(str, row)) for row in found)
 
     def true_keys(self, table: str) -> list[tuple[str, ...]]:
@@ -106,6 +103,11 @@ class Shop:
         parents = self.account.parent_ids(table) if TABLES[table].parents else [""] * len(objects)
         rows = [{**item, "_parent_id": parent} for item, parent in zip(objects, parents, strict=True)]
         return sorted(tuple(str(row[name]) for name in TABLES[table].key) for row in rows)
+
+
+def key_sql(table: str) -> str:
+    """Return a table's key as SQL, its times as Stripe writes them."""
+    return ", ".join(f"epoch({name})::bigint" if name in _times(table) else f'"{name}"' for name in TABLES[table].key)
 
 
 def _times(table: str) -> set[str]:

@@ -15,6 +15,7 @@ from stripe_dataflow.warehouse import OUR_COMMENTS, TableFacts, Target
 
 _MASK = "•••"
 _PREVIEW_COLUMNS = 12
+_KNOWN = frozenset({"dagster/column_schema", "preview"})
 _EXAMPLES = 10
 
 
@@ -28,7 +29,11 @@ def materialization_metadata(
     """
     target = loaded.plan.target
     facts = loaded.facts
-    everything = {**_table_metadata(session, target, facts), **_load_metadata(loaded)}
+    table = _table_metadata(session, target, facts)
+    if loaded.plan.changes_only and not loaded.changed:
+        # The definition tells the columns too; an hourly run would fill Dagster's storage with what is known.
+        table = {name: value for name, value in table.items() if name not in _KNOWN}
+    everything = {**table, **_load_metadata(loaded)}
     if not target.table.created_filter:
         return dg.MaterializeResult(metadata=everything)
     if not (context.has_partition_key or context.has_partition_key_range):

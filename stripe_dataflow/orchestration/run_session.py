@@ -93,6 +93,7 @@ class RunSession:
         Raises:
             DataflowError: Its text tells what failed and what to do.
         """
+        self._stop_if_canceled()
         try:
             opened = self._opened = self._opened or self._begin()
             self._refuse_narrowed(name)
@@ -106,6 +107,12 @@ class RunSession:
         self._failed.pop(name, None)
         self._loaded[name] = loaded
         return loaded
+
+    def _stop_if_canceled(self) -> None:
+        """End a run that was canceled: the signal is lost on Python when it comes in the midst of a query of DuckDB."""
+        now = self.instance.get_run_by_id(self.run.run_id)
+        if now and now.status is dg.DagsterRunStatus.CANCELING:
+            raise KeyboardInterrupt
 
     def _look(self, connection: duckdb.DuckDBPyConnection, target: Target, *, asked: Asked) -> TableFacts:
         """Return what a table holds now, counted by the partitions of the run."""

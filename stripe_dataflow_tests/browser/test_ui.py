@@ -49,7 +49,8 @@ def test_the_run_job_is_launched_from_its_page_and_every_table_has_its_bar(shop,
     clicks.launch_partitions()
     run, steps = ui.next_run(0)
     assert run["status"] == "SUCCESS"
-    assert steps == {"customers": "SUCCESS", "charges": "SUCCESS", "products": "SUCCESS"}
+    # The UI launches the checks of the assets along with them.
+    assert steps == {"customers": "SUCCESS", "charges": "SUCCESS", "products": "SUCCESS", "checks": "SUCCESS"}
     page.goto(f"{ui.url}/runs/{run['runId']}")
     for table in steps:
         expect(page.get_by_text(f"Shop__{table}").first).to_be_visible(timeout=WAIT_MS)
