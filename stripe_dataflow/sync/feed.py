@@ -21,6 +21,7 @@ class Batch:
     """What a feed held: its files, what of the table is still to come, and how it ended, if it did."""
 
     paths: Sequence[Path]
+    rows: int
     bytes: int
     remaining: Sequence[Window]
     done: bool
@@ -58,6 +59,7 @@ class Feed:
     _size: int = 0
     _closed: list[Path] = field(default_factory=list)
     _made: int = 0
+    _taken: int = 0
 
     def write(self, lines: Sequence[bytes]) -> None:
         """Append lines; called from the event loop, takes well under a millisecond a page."""
@@ -108,7 +110,8 @@ class Feed:
             self._close_file()
             paths, self._closed = self._closed, []
             whole = self.done and not self.error
-            return Batch(paths, self.held, () if whole else self.remaining, self.done, self.error)
+            rows, self._taken = self.rows - self._taken, self.rows
+            return Batch(paths, rows, self.held, () if whole else self.remaining, self.done, self.error)
 
     def release(self, batch: Batch) -> None:
         """Delete a batch's files, now that DuckDB holds their rows."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import duckdb
 import orjson
 
+from stripe_dataflow.errors import WarehouseError
 from stripe_dataflow.stripe_api import Traffic, Window, union
 from stripe_dataflow.sync.feed import Batch
 from stripe_dataflow.sync.loaded import Loaded, Loading, RunOfLoad
@@ -54,11 +55,21 @@ class Merger:
             path.unlink()
         return Loading(track.plan)
 
-    def stage(self, track: Track) -> None:
-        """Take a table's rows out of its feed, to be merged when its turn comes."""
-        batch = track.feed.take()
-        self._warehouse.stage(track.plan.target, batch.paths)
+    def stage(self, track: Track) -> Batch:
+        """Take a table's rows out of its feed, to be merged when its turn comes; return what the feed held.
+
+        Raises:
+            WarehouseError: Not every line became a row; a row that is missing would be taken for deleted.
+        """
+        batch, target = track.feed.take(), track.plan.target
+        staged = self._warehouse.stage(target, batch.paths)
+        if staged != batch.rows:
+            raise WarehouseError(
+                f"Staging {target.schema}.{target.name} took {staged} of {batch.rows} rows. Run again; if it persists, "
+                "report it. The table keeps the rows it had."
+            )
         track.feed.release(batch)
+        return batch
 
     def take(self, loading: Loading, track: Track) -> None:
         """Stage what the feed holds; merge the partitions that are complete.
@@ -66,10 +77,7 @@ class Merger:
         Raises:
             DataflowError: Reading failed; what was complete is merged all the same.
         """
-        batch = track.feed.take()
-        if batch.paths:
-            self._warehouse.stage(loading.plan.target, batch.paths)
-        track.feed.release(batch)
+        batch = self.stage(track)
         if loading.plan.metadata_only:
             self._describe(loading, track, batch)
             return

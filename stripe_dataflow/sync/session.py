@@ -56,6 +56,7 @@ class Session:
         self._tracks: dict[str, Track] = {}
         self._attempts: dict[str, int] = {}
         self._settled: dict[str, Loading] = {}
+        self._loaded: dict[str, Loaded] = {}
         self._reporter = Reporter(self._tracks)
         self._running: _Loop | None = None
 
@@ -91,6 +92,8 @@ class Session:
         Raises:
             DataflowError: Reading or merging failed; partitions merged before stay merged.
         """
+        if name in self._loaded:  # the step is tried again, for what failed after its rows were committed
+            return self._loaded[name]
         if name not in self._tracks:
             self._start([name])
         track, started = self._tracks[name], time.monotonic()
@@ -104,16 +107,17 @@ class Session:
                     loading = self._settle(name)
                 else:
                     self._merger.take(loading, track)
+            self._loaded[name] = self._merger.finish(loading, track, seconds=time.monotonic() - started)
         except BaseException as error:
             self._merger.abandon(loading)
             if isinstance(error, DataflowError):
                 error.partitions_merged = len(loading.merged)
             # A retry of the step reads the table again, from the start.
-            del self._tracks[name]
+            self._tracks.pop(name, None)
             self._settled.pop(name, None)
             track.feed.finish(error if isinstance(error, Exception) else None)
             raise
-        return self._merger.finish(loading, track, seconds=time.monotonic() - started)
+        return self._loaded[name]
 
     def _settle(self, name: str) -> Loading:
         """Return the load of a table in which nothing changed, recorded along with all others like it."""

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, NotTakenIn, WarehouseError
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal
+from stripe_dataflow.warehouse.undisturbed import undisturbed
 
 # The oldest format that has all we use: analysts' other tools lag behind DuckDB's releases.
 # Most tables are small and have many columns: DuckDB's default of 256 KB makes the file twice as large.
@@ -91,12 +92,13 @@ def attached(
         _attach(connection, database, read_only=read_only, wait_s=wait_s)
     except (duckdb.Error, OSError) as error:
         raise explained(error, database, wait_s=wait_s) from error
-    try:
-        if not read_only:  # who may write knows that nobody copies: a copy that is there was left by a killed process
-            remove_copy(database)
-        yield
-    finally:
-        connection.execute(f"detach {WAREHOUSE}")
+    with undisturbed():
+        try:
+            if not read_only:  # who may write knows that nobody copies: a copy that is there is a killed process's
+                remove_copy(database)
+            yield
+        finally:
+            connection.execute(f"detach {WAREHOUSE}")
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only: bool, wait_s: float) -> None:
@@ -112,7 +114,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, *, read_only:
         wait=wait_random_exponential(multiplier=0.05, max=1.0),
         reraise=True,
     ):
-        with attempt:
+        with attempt, undisturbed():
             connection.execute(statement)
     if is_new:
         database.chmod(OWNER_ONLY)

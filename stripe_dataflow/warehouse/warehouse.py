@@ -22,6 +22,7 @@ from stripe_dataflow.warehouse.runs import is_alive
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.seen import seen_elsewhere
 from stripe_dataflow.warehouse.target import STAGE, Target, literal
+from stripe_dataflow.warehouse.undisturbed import undisturbed
 
 _MANY_ROWS = 20_000
 _MERGE_FACTOR = 1.5
@@ -144,7 +145,7 @@ class Warehouse:
         Raises:
             RowRefused: A value does not fit its column; nothing of these files is staged.
         """
-        with self._staging, self._connection.cursor() as connection, self._explained():
+        with self._staging, self._connection.cursor() as connection, self._explained(), undisturbed():
             return staging.stage(connection, target, paths)
 
     def seen_elsewhere(self, target: Target) -> list[tuple[str, int]]:
@@ -154,12 +155,12 @@ class Warehouse:
 
     def staged_rows(self, target: Target, windows: Sequence[tuple[int, int]]) -> list[int]:
         """Return how many objects are staged of each window of `created`, [gte, lt) in Unix seconds."""
-        with self._staging, self._connection.cursor() as connection, self._explained():
+        with self._staging, self._connection.cursor() as connection, self._explained(), undisturbed():
             return staging.rows_in(connection, target, windows)
 
     def discard(self, target: Target) -> None:
         """Drop what is staged for a target."""
-        with self._staging, self._connection.cursor() as connection, self._explained():
+        with self._staging, self._connection.cursor() as connection, self._explained(), undisturbed():
             connection.execute(f"drop table if exists {target.staged}")
 
     def merge(self, connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, scope: Scope) -> Counts:
@@ -218,7 +219,7 @@ class Warehouse:
 
     def _drop_merged(self, target: Target, scope: Scope, last: int) -> None:
         condition, values = scope.condition(target)
-        with self._staging, self._connection.cursor() as connection:
+        with self._staging, self._connection.cursor() as connection, undisturbed():
             # Of several scopes in one transaction, an earlier one may have dropped the last row already.
             if not staging.is_staged(connection, target):
                 return

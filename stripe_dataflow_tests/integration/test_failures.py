@@ -3,6 +3,11 @@
 import dagster as dg
 import pytest
 
+from stripe_dataflow.orchestration import assets
+from stripe_dataflow.orchestration.attributes import Attributes
+from stripe_dataflow.orchestration.dataflow import Dataflow
+from stripe_dataflow.patience import Patience
+
 TABLES = ["customers", "charges", "issuing_cards", "treasury_financial_accounts", "invoices", "invoice_line_items"]
 TRUE_TABLES = ("charges", "customers", "invoice_line_items", "invoices")
 
@@ -114,3 +119,25 @@ def test_a_materialization_is_not_reported_for_a_table_that_failed(shop):
     shop.run()
     assert shop.instance.get_latest_materialization_event(dg.AssetKey(["Shop", "issuing_cards"])) is None
     assert shop.instance.get_latest_materialization_event(dg.AssetKey(["Shop", "charges"])) is not None
+
+
+def test_a_step_tried_again_after_its_rows_were_committed_changes_none_of_them(shop, monkeypatch):
+    """What comes after the commit can fail too: the table must not be merged once more, from an empty feed."""
+    attributes = Attributes(**{**shop.attributes, "tables": ["charges"]})
+    monkeypatch.setattr(shop, "dataflow", lambda **_: Dataflow(attributes, Patience(step_wait_s=0)))
+    of_one_day = [shop.account.create("charges")["id"] for _ in range(4)]
+    assert shop.failures(shop.run()) == {}
+    for charge in of_one_day[:3]:  # so many that the day is listed again
+        shop.account.update("charges", charge, metadata={"changed": "once"})
+    tell, told = assets.materialization_metadata, []
+
+    def fail_once(*arguments):
+        told.append(1)
+        if len(told) == 1:
+            raise OSError("Dagster's storage is not there for a moment")
+        return tell(*arguments)
+
+    monkeypatch.setattr(assets, "materialization_metadata", fail_once)
+    assert shop.failures(shop.run()) == {}
+    assert len(told) == 2
+    assert shop.keys("charges") == shop.true_keys("charges")
