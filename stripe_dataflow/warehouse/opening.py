@@ -151,7 +151,10 @@ def explained(error: Exception, database: Path, *, wait_s: float = 0) -> Warehou
             return WarehouseError(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
     shown = text.splitlines()[0] if text and isinstance(error, (*_SAFE_TO_SHOW, OSError)) else ""
     what = f"{type(error).__name__}{f': {shown}' if shown else ''}"
-    return WarehouseError(f"DuckDB refused while working on {database} ({what}). Nothing was changed.")
+    refused = WarehouseError(f"DuckDB refused while working on {database} ({what}). Nothing was changed.")
+    # How much memory a merge takes depends on what else is under way.
+    refused.retryable = isinstance(error, duckdb.OutOfMemoryException)
+    return refused
 
 
 def private_folder(path: Path) -> Path:

@@ -26,6 +26,7 @@ from stripe_dataflow.warehouse.undisturbed import undisturbed
 
 _MANY_ROWS = 20_000
 _MERGE_FACTOR = 1.5
+_TIGHT_FACTOR = 4
 _BRIEFLY_S = 1.0
 _STAGE_ROW_GROUP = 4096  # each thread fills one of its own; staged files hold about twice as many rows
 
@@ -146,7 +147,11 @@ class Warehouse:
             RowRefused: A value does not fit its column; nothing of these files is staged.
         """
         with self._staging, self._connection.cursor() as connection, self._explained(), undisturbed():
-            return staging.stage(connection, target, paths)
+            try:
+                return staging.stage(connection, target, paths)
+            except duckdb.OutOfMemoryException:  # how much a file takes depends on how its rows compress
+                with self._more_memory(connection, _TIGHT_FACTOR):
+                    return staging.stage(connection, target, paths)
 
     def seen_elsewhere(self, target: Target) -> list[tuple[str, int]]:
         """Return the JSON of the objects that other tables hold and this one lacks, and when each was loaded."""
@@ -186,7 +191,12 @@ class Warehouse:
         if not staging.holds_more_than(connection, target, _MANY_ROWS):
             yield
             return
-        connection.execute(f"set memory_limit = '{self._memory_mb * _MERGE_FACTOR:.0f}MB'")
+        with self._more_memory(connection, _MERGE_FACTOR):
+            yield
+
+    @contextmanager
+    def _more_memory(self, connection: duckdb.DuckDBPyConnection, factor: float) -> Iterator[None]:
+        connection.execute(f"set memory_limit = '{self._memory_mb * factor:.0f}MB'")
         try:
             yield
         finally:

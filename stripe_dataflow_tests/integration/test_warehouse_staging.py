@@ -9,6 +9,8 @@ import pytest
 
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.errors import RowRefused, WarehouseError
+from stripe_dataflow.sandbox import Account
+from stripe_dataflow.stripe_api import RowWriter
 from stripe_dataflow.warehouse import Counts, Scope, Target, Warehouse
 
 CHARGES = Target("Shop", "charges", TABLES["charges"])
@@ -83,3 +85,20 @@ def test_a_file_that_is_gone_is_refused(warehouse: Warehouse, tmp_path: Path) ->
 def test_an_object_of_ten_megabytes_is_staged(warehouse: Warehouse, tmp_path: Path) -> None:
     large = {"id": "ch_1", "description": "x" * 10_000_000}
     assert warehouse.stage(CHARGES, [lines(tmp_path / "large.ndjson", large)]) == 1
+
+
+def test_files_too_large_for_the_memory_of_staging_are_staged_with_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = TABLES["charges"]
+    line = RowWriter(table).line
+    charges = Account(10, 1, charges=2000).listed("charges")
+    file = tmp_path / "charges.ndjson"
+    file.write_bytes(b"".join(line(dict(charge), asked_at_us=1) for charge in charges) * 4)
+    target = Target("Shop", "charges", table)
+    with Warehouse(tmp_path / "shop.duckdb", stage_dir=tmp_path / "stage", memory_mb=32) as warehouse:
+        monkeypatch.setattr("stripe_dataflow.warehouse.warehouse._TIGHT_FACTOR", 1)
+        with pytest.raises(WarehouseError, match="Out of Memory"):
+            warehouse.stage(target, [file, file])
+        monkeypatch.undo()
+        assert warehouse.stage(target, [file, file]) == 16_000
