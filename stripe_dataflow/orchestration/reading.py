@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import dagster as dg
 import duckdb
-import pandas as pd
 
 from stripe_dataflow.errors import ConfigError, DataflowError
 from stripe_dataflow.orchestration.attributes import nearest
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.run_session import staging_root
 from stripe_dataflow.warehouse import Target, Warehouse, quote
+
+if TYPE_CHECKING:
+    import pandas as pd  # costs a second, which a run that hands out no frame need not take
 
 _WAIT_S = 300  # for merges that are being written
 _MEMORY_MB = 1024
@@ -92,6 +94,8 @@ class StripeTables(dg.IOManager):
         return chosen.target
 
     def _read(self, target: Target, sql: str, values: Sequence[object]) -> pd.DataFrame:
+        import pandas as pd  # noqa: PLC0415 see above
+
         database = self.dataflow.database
         with (
             Warehouse(database, stage_dir=staging_root(database), wait_s=_WAIT_S, memory_mb=_MEMORY_MB) as warehouse,
@@ -111,4 +115,5 @@ class StripeTables(dg.IOManager):
 
 def tables_key(dataflow: Dataflow) -> str:
     """Return the resource that hands out a dataflow's tables."""
+
     return f"{dataflow.name}__tables"
