@@ -115,5 +115,4 @@ class StripeTables(dg.IOManager):
 
 def tables_key(dataflow: Dataflow) -> str:
     """Return the resource that hands out a dataflow's tables."""
-
     return f"{dataflow.name}__tables"
