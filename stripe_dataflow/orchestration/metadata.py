@@ -15,7 +15,6 @@ from stripe_dataflow.warehouse import OUR_COMMENTS, TableFacts, Target
 
 _MASK = "•••"
 _PREVIEW_COLUMNS = 12
-_KNOWN = frozenset({"dagster/column_schema", "preview"})
 _EXAMPLES = 10
 
 
@@ -29,11 +28,10 @@ def materialization_metadata(
     """
     target = loaded.plan.target
     facts = loaded.facts
-    table = _table_metadata(session, target, facts)
-    if loaded.plan.changes_only and not loaded.changed:
-        # The definition tells the columns too; an hourly run would fill Dagster's storage with what is known.
-        table = {name: value for name, value in table.items() if name not in _KNOWN}
-    everything = {**table, **_load_metadata(loaded)}
+    everything = {**_table_metadata(session, target, facts), **_load_metadata(loaded)}
+    if not loaded.plan.changes_only or loaded.changed:
+        # Else it is known: the definition tells the columns too, and an hourly run would fill Dagster's storage.
+        everything |= _content_metadata(target, facts)
     if not target.table.created_filter:
         return dg.MaterializeResult(metadata=everything)
     if not (context.has_partition_key or context.has_partition_key_range):
@@ -67,9 +65,14 @@ def _table_metadata(session: RunSession, target: Target, facts: TableFacts) -> d
         "dagster/row_count": facts.rows,
         "dagster/table_name": f"{database.stem}.{target.schema}.{target.name}",
         "dagster/uri": f"duckdb://{database}",
+        "stripe documentation": dg.MetadataValue.url(target.table.docs_url),
+    }
+
+
+def _content_metadata(target: Target, facts: TableFacts) -> dict[str, Any]:
+    return {
         "dagster/column_schema": column_schema(target),
         "preview": dg.MetadataValue.md(preview(target, facts)),
-        "stripe documentation": dg.MetadataValue.url(target.table.docs_url),
     }
 
 

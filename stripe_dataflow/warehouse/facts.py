@@ -81,12 +81,10 @@ def changed_ids(
     outside: Sequence[Window],
 ) -> list[str]:
     """Return the ids of a load's new, changed and deleted rows, but for known ones and for windows of `created`."""
-    key, created = quote(target.table.key[0]), f"epoch({quote(target.table.created)})"
+    key = quote(target.table.key[0])
     found = connection.execute(
-        f"""select {key} from {target.current} t where _load_id = ? and {key} not in (select unnest(?::varchar[]))
-        and not exists (select 1 from (select unnest(?::bigint[]) as gte, unnest(?::bigint[]) as lt) w
-            where {created} >= w.gte and {created} < w.lt)
-        order by {key}""",
+        f"""select {key} from {target.current} where _load_id = ? and {key} not in (select unnest(?::varchar[]))
+        and not {_created_in_sql(target)} order by {key}""",
         [load_id, list(known), [gte for gte, _ in outside], [lt for _, lt in outside]],
     ).fetchall()
     return [object_id for (object_id,) in found]
@@ -94,17 +92,23 @@ def changed_ids(
 
 def ids_created(connection: duckdb.DuckDBPyConnection, target: Target, windows: Sequence[Window]) -> set[str]:
     """Return the ids of a table's rows, deleted ones too, created in some windows; none of a table never made."""
-    created = f"epoch({quote(target.table.created)})"
     try:
         found = connection.execute(
-            f"select {quote(target.table.key[0])} from {target.current} where exists (select 1 from "
-            f"(select unnest(?::bigint[]) as gte, unnest(?::bigint[]) as lt) w "
-            f"where {created} >= w.gte and {created} < w.lt)",
+            f"select {quote(target.table.key[0])} from {target.current} where {_created_in_sql(target)}",
             [[gte for gte, _ in windows], [lt for _, lt in windows]],
         ).fetchall()
     except duckdb.CatalogException:
         return set()
     return {object_id for (object_id,) in found}
+
+
+def _created_in_sql(target: Target) -> str:
+    """Return the condition that a row was created in one of some windows; binds their lower and their upper bounds."""
+    created = f"epoch({quote(target.table.created)})"
+    return (
+        "exists (select 1 from (select unnest(?::bigint[]) as gte, unnest(?::bigint[]) as lt) w "
+        f"where {created} >= w.gte and {created} < w.lt)"
+    )
 
 
 def _one(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
