@@ -1,5 +1,6 @@
 """The one Definitions object: every dataflow under `defs/`, run in one process by default."""
 
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -12,11 +13,10 @@ from stripe_dataflow.orchestration.sweeping import sweep_sensor
 
 
 @dg.definitions
+@cache  # Dagster asks five times in a run's process; a reload is a new process
 def defs() -> dg.Definitions:
     """Return the definitions of all dataflows; needs no network, no key and no database file."""
-    root = Path(__file__).parent
-    dataflows = dg.load_from_defs_folder(path_within_project=root)
-    components = dg.ComponentTree.for_project(root).get_all_components(StripeDataflow)
-    known = [Dataflow(component.attributes) for component in components]
+    tree = dg.ComponentTree.for_project(Path(__file__).parent)
+    known = [Dataflow(component.attributes) for component in tree.get_all_components(StripeDataflow)]
     shared = dg.Definitions(executor=dg.in_process_executor, sensors=[*alert_sensors(), sweep_sensor(known)])
-    return dg.Definitions.merge(dataflows, dataflow_list_definitions(known), shared)
+    return dg.Definitions.merge(tree.build_defs(), dataflow_list_definitions(known), shared)
