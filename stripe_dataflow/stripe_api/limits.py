@@ -3,13 +3,15 @@
 Requests leave evenly spaced, so a full pipe draws no 429; a late wake-up is made up for within
 `_CATCH_UP_S`. Of the endpoints that may go next, the one with the most pages left goes first, so
 that the longest chain of pages does not finish last and alone. A 429 slows the bucket it names,
-or lowers the number in flight, and both recover.
+or lowers the number in flight, and both recover: fast at first, then slowly around the rate that
+was refused, then fast again, as whoever else asked of the account may be done.
 Source: https://docs.stripe.com/rate-limits
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,16 +20,20 @@ from dataclasses import dataclass, field
 _CATCH_UP_S = 0.1
 _SLOW_DOWN = 0.7
 _RECOVERY_PER_S = 0.05  # of the ceiling, for each second without a 429
+_NEAR = 0.85  # of the rate that was refused: from here on recovery is careful
+_CAREFUL_S = 60.0  # after so long without a 429 it is not
+_IN_FLIGHT_STEPS = 128  # requests without a 429 for one more in flight
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Evenly spaced slots, `rate` a second, never above `ceiling`."""
+    """Evenly spaced slots, `rate` a second, never above `ceiling`; `refused` is the rate that last drew a 429."""
 
     ceiling: float
     rate: float = field(init=False)
     next_at: float = 0.0
     slowed_at: float = 0.0
+    refused: float = math.inf
 
     def __post_init__(self) -> None:
         self.rate = self.ceiling
@@ -35,14 +41,17 @@ class Bucket:
     def take(self, now: float) -> None:
         """Use the next slot."""
         if self.rate < self.ceiling:
-            self.rate = min(self.ceiling, self.rate + self.ceiling * _RECOVERY_PER_S / self.rate)
+            step = self.ceiling * _RECOVERY_PER_S / self.rate
+            if self.rate > self.refused * _NEAR:
+                step *= min(1.0, (now - self.slowed_at) / _CAREFUL_S)
+            self.rate = min(self.ceiling, self.rate + step)
         self.next_at = max(self.next_at, now - _CATCH_UP_S) + 1 / self.rate
 
     def slow_down(self, now: float, pause_s: float) -> None:
         """Lower the rate, once for all the refusals of one second, and let no one go for a while."""
         if now - self.slowed_at > 1:
+            self.refused, self.slowed_at = self.rate, now
             self.rate = max(self.rate * _SLOW_DOWN, 0.5)
-            self.slowed_at = now
         self.next_at = max(self.next_at, now + pause_s)
 
 
@@ -93,14 +102,14 @@ class Limits:
             yield
         finally:
             self._flying -= 1
-            self._allowed = min(self._ceiling, self._allowed + 1 / self._ceiling)
+            self._allowed = min(self._ceiling, self._allowed + 1 / _IN_FLIGHT_STEPS)
             self._wake.set()
 
     def refused(self, name: str, reason: str, pause_s: float) -> None:
         """Take note of a 429: Stripe's reason says which bucket is too fast, or that too many fly."""
         now = asyncio.get_running_loop().time()
         if reason.endswith("-concurrency"):
-            self._allowed = max(1.0, min(self._allowed, self._flying) * _SLOW_DOWN)
+            self._allowed = max(1.0, min(self._allowed, self._flying - 1))  # with the others it was one too many
         elif reason.startswith("global"):
             self._account.slow_down(now, pause_s)
         else:
@@ -114,7 +123,7 @@ class Limits:
             waiting = [e for e in self._endpoints.values() if e.waiting]
             if not waiting:
                 return
-            if self._flying >= self._allowed:
+            if self._flying >= int(self._allowed):
                 await self._wake.wait()
                 continue
             now = clock()
