@@ -1,5 +1,7 @@
 """Dagster's own UI, in a real browser: see the dataflow, materialise it, read what it did."""
 
+import re
+
 import duckdb
 import pytest
 from playwright.sync_api import expect
@@ -24,6 +26,8 @@ def test_a_backfill_over_a_range_lands_that_range_and_the_assets_page_tells_what
     ui, page = dagster_ui(shop), clicks.page
     page.goto(f"{ui.url}/locations/stripe_dataflow/asset-groups/Shop/lineage")
     expect(page.get_by_text("charges", exact=True).first).to_be_visible(timeout=WAIT_MS)
+    for kind in ("stripe", "duckdb"):
+        expect(page.get_by_text(re.compile(kind, re.IGNORECASE)).first).to_be_attached(timeout=WAIT_MS)
     page.goto(f"{ui.url}/assets/Shop/charges")
     clicks.click("button", "Materialize")
     clicks.launch_partitions("[2026-01-01...2026-03-01]")
