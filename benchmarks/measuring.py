@@ -45,7 +45,7 @@ def take(command: list[str], *, cwd: Path = ROOT, env: dict[str, str] | None = N
         child = [sys.executable, str(HERE / "child.py"), str(file), *command]
         done = subprocess.run(child, cwd=cwd, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed: {(done.stdout + done.stderr)[-2000:]}")
+            raise RuntimeError(f"{' '.join(command)} failed: {(done.stdout + done.stderr)[-20_000:]}")
         return Taken(**json.loads(file.read_text(encoding="utf-8")), output=done.stdout)
 
 
