@@ -14,13 +14,12 @@ from typing import Literal
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.errors import KeyRejected, NotEnabled, PermissionDenied, RequestRefused, StripeError, Unreachable
 from stripe_dataflow.orchestration.dataflow import Dataflow
-from stripe_dataflow.stripe_api import Ask, Connection, Query, Traffic, Transport, live_mode
+from stripe_dataflow.stripe_api import DAY_S, Ask, Connection, Query, Traffic, Transport, live_mode
 
 Access = Literal["readable", "forbidden", "not enabled", "refused"]
 
 # Stripe checks rights before existence, so an id that names nothing asks for the right alone.
 _NO_SUCH_ID = "stripe_dataflow_connect"
-_DAY = 86_400
 _RIGHT = re.compile(r"\(right (rak_\w+)\)")
 
 
@@ -164,8 +163,8 @@ def _smallest(table: Table) -> Ask:
         else:
             query[parent.param] = _NO_SUCH_ID
     if table.per_parent_window:
-        today = int(time.time()) // _DAY * _DAY
-        query |= {"start_time": today - _DAY, "end_time": today}
+        today = int(time.time()) // DAY_S * DAY_S
+        query |= {"start_time": today - DAY_S, "end_time": today}
     if table.paged and not table.snapshot:
         query["limit"] = 1
     asked: Query = query

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 PAGE = 100  # Stripe's largest page, in objects.
+DAY_S = 86_400  # seconds of a day (UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -13,7 +13,18 @@ from urllib.parse import quote
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import TABLES, Table
-from stripe_dataflow.stripe_api import Ask, Object, Reader, Traffic, Transport, Window, Windows, read_windows, union
+from stripe_dataflow.stripe_api import (
+    DAY_S,
+    Ask,
+    Object,
+    Reader,
+    Traffic,
+    Transport,
+    Window,
+    Windows,
+    read_windows,
+    union,
+)
 from stripe_dataflow.stripe_api.windows import PAGE
 from stripe_dataflow.sync.children import ChildReader
 from stripe_dataflow.sync.clocks import Clocks
@@ -22,7 +33,6 @@ from stripe_dataflow.sync.plan import TablePlan
 from stripe_dataflow.sync.reconcile import Recheck, differing
 from stripe_dataflow.sync.track import Track
 
-_DAY_S = 86_400
 _WORKERS = 8
 
 
@@ -196,14 +206,14 @@ def _choose(
     alive = {object_id: change for object_id, change in changed.items() if not change.gone}
     windows = []
     if table.created_filter and (table.look_back_days or not table.events):
-        windows = [Window(max(root.since - OVERLAP_S - table.look_back_days * _DAY_S, span.gte), span.lt)]
+        windows = [Window(max(root.since - OVERLAP_S - table.look_back_days * DAY_S, span.gte), span.lt)]
     by_day: dict[int, int] = {}
     for change in alive.values():
         if table.created_filter and change.created in span:
-            by_day[change.created // _DAY_S] = by_day.get(change.created // _DAY_S, 0) + 1
+            by_day[change.created // DAY_S] = by_day.get(change.created // DAY_S, 0) + 1
     for day, count in by_day.items():
         if (root.rows_by_day.get(day, 0) + count) / PAGE + 1 < count:
-            windows.append(Window(max(day * _DAY_S, span.gte), min((day + 1) * _DAY_S, span.lt)))
+            windows.append(Window(max(day * DAY_S, span.gte), min((day + 1) * DAY_S, span.lt)))
     usual = union(windows)
     windows = union([*windows, *again])
     ids = [i for i, c in alive.items() if not any(c.created in window for window in windows)]

@@ -10,12 +10,11 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.errors import Request, RequestRefused, StripeError
-from stripe_dataflow.stripe_api import Ask, Object, Reader, Transport, Window, check_objects, list_pages
+from stripe_dataflow.stripe_api import DAY_S, Ask, Object, Reader, Transport, Window, check_objects, list_pages
 from stripe_dataflow.sync.track import Track
 
 _WORKERS = 8
 _QUEUE = 1000  # parents waiting; a full queue makes the parents' list wait
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,8 @@ class ChildReader:
     def _filters(self) -> dict[str, str | int]:
         query: dict[str, str | int] = dict(self.table.params)
         if self.table.per_parent_window:
-            query["start_time"] = self._span.gte // _DAY_S * _DAY_S
-            query["end_time"] = -(-self._span.lt // _DAY_S) * _DAY_S
+            query["start_time"] = self._span.gte // DAY_S * DAY_S
+            query["end_time"] = -(-self._span.lt // DAY_S) * DAY_S
         windows = self.track.plan.windows
         if windows and self.table.created_filter and not self.track.plan.changes_only:
             query |= {"created[gte]": windows[0].gte, "created[lt]": windows[-1].lt}

@@ -12,11 +12,11 @@ from typing import Any
 
 from stripe_dataflow.catalog import Table, object_names
 from stripe_dataflow.errors import RowRefused
-from stripe_dataflow.stripe_api import Ask, Object, Reader, list_pages
+from stripe_dataflow.stripe_api import DAY_S, Ask, Object, Reader, list_pages
 
 PATH = "/v1/events"
 OVERLAP_S = 60  # an event can show up after a later one was seen
-RETENTION_S = 29 * 86_400  # a day less than Stripe's, for the time a run takes
+RETENTION_S = 29 * DAY_S  # a day less than Stripe's, for the time a run takes
 
 
 @dataclass(slots=True)

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 
 from stripe_dataflow import errors
 from stripe_dataflow.catalog import Table
-from stripe_dataflow.stripe_api import Ask, Reader, Window
+from stripe_dataflow.stripe_api import DAY_S, Ask, Reader, Window
 
-RECENT_S = 35 * 86_400  # what Stripe's customers still change: as long as events are kept, and some days more
+RECENT_S = 35 * DAY_S  # what Stripe's customers still change: as long as events are kept, and some days more
 EXACT_UP_TO = 10_000
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
