@@ -37,9 +37,24 @@ class DataflowError(Exception):
     tells_state = False
     partitions_merged = 0
 
+    @property
+    def with_state(self) -> str:
+        """Return the text with the state the table is in, as the failed step and the run history tell it."""
+        if self.tells_state:
+            return str(self)
+        if self.partitions_merged:
+            return f"{self} {self.partitions_merged} partitions were merged before and stay; a re-execution goes on."
+        return f"{self} The table keeps the rows it had."
+
 
 class ConfigError(DataflowError):
     """An attribute, option or argument is wrong; nothing was touched."""
+
+
+class Removed(ConfigError):
+    """A schedule would bring back what a person removed; nothing of it is in the database."""
+
+    tells_state = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,5 +177,5 @@ def refused_by_machine(error: OSError) -> DataflowError:
     where = f" for {error.filename}" if error.filename else ""
     return WarehouseError(
         f"This machine refused{where}: {error.strerror or type(error).__name__}. Free some space, allow more open "
-        "files or give the right, and run again. What was merged before stays."
+        "files or give the right, and run again."
     )

@@ -49,23 +49,18 @@ def table_asset(
         try:
             loaded = session.load(table.name, together=together, log=context.log.info)
         except DataflowError as error:
-            raise failure(dataflow, chosen, error) from None
+            raise failure(chosen, error) from None
         return materialization_metadata(context, session, loaded)
 
     return load_table
 
 
-def failure(dataflow: Dataflow, chosen: ChosenTable, error: DataflowError) -> dg.Failure:
+def failure(chosen: ChosenTable, error: DataflowError) -> dg.Failure:
     """Return the step's failure: what the error says, and what state the table is in."""
-    name = f"{dataflow.name}.{chosen.target.name}"
-    state = f"{name} keeps the rows it had."
-    if error.partitions_merged:
-        state = f"Of {name} {error.partitions_merged} partitions were merged before and stay; a re-execution goes on."
     facts = {"table": chosen.table.name, "error": type(error).__name__}
     if isinstance(error, StripeError):
         facts |= {"request": error.request.url, "request id": error.request.request_id or "none"}
-    text = str(error) if error.tells_state or "keep the rows" in str(error) else f"{error} {state}"
-    return dg.Failure(description=text, metadata=facts, allow_retries=error.retryable)
+    return dg.Failure(description=error.with_state, metadata=facts, allow_retries=error.retryable)
 
 
 def _description(dataflow: Dataflow, chosen: ChosenTable) -> str:

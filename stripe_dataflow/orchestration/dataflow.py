@@ -121,7 +121,7 @@ class Dataflow:
         if not key:
             raise ConfigError(
                 f"The environment variable {variable} is not set: it must hold the Stripe API key of {self.name}. "
-                "Nothing was asked of Stripe, and the tables keep the rows they had."
+                "Nothing was asked of Stripe."
             )
         if key.startswith("pk_"):
             raise ConfigError(f"{variable} holds a publishable key, which cannot read data: use a restricted key.")

@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
-from stripe_dataflow.errors import ConfigError, DataflowError, refused_by_machine
+from stripe_dataflow.errors import ConfigError, DataflowError, Removed, refused_by_machine
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
 from stripe_dataflow.orchestration.run_tags import tag_failure
@@ -102,7 +102,7 @@ class RunSession:
             loaded = opened.session.load(name, log=log)
         except (DataflowError, OSError) as error:
             told = error if isinstance(error, DataflowError) else refused_by_machine(error)
-            self._failed[name] = str(told)
+            self._failed[name] = told.with_state
             raise told from None
         self._failed.pop(name, None)
         self._loaded[name] = loaded
@@ -160,7 +160,7 @@ class RunSession:
     def _refuse_removed(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Refuse to let a schedule bring back what a person removed; a person may."""
         if "dagster/schedule_name" in self.run.tags and was_removed(connection, self.dataflow.name):
-            raise ConfigError(
+            raise Removed(
                 f"{self.dataflow.name} was removed, so its schedule loads nothing: run it by hand to load it "
                 "again, or delete its folder. There is nothing of it in the database."
             )

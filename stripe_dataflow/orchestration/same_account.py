@@ -31,4 +31,4 @@ def refuse_other_account(dataflow: Dataflow, known: AccountSeen | None, seen: Ac
         ConfigError: The schema holds another account's rows, or the other mode's.
     """
     if text := other_account(dataflow, known, seen):
-        raise ConfigError(f"{text} Nothing was read, and the tables keep the rows they had.")
+        raise ConfigError(f"{text} Nothing was read.")

@@ -151,6 +151,9 @@ class Account:
             else:
                 event = next(iter(row.deleted_events), "") or _event_type(row, "deleted")
                 self.state.remove(table, object_id, event=event)
+                for known in self.state.memo.values():  # whom people's lives would have to do with again
+                    if object_id in known:
+                        known.remove(object_id)
 
     def start_clock(self) -> str:
         """Return the id of a new test clock."""

@@ -66,7 +66,7 @@ class Merger:
         if staged != batch.rows:
             raise WarehouseError(
                 f"Staging {target.schema}.{target.name} took {staged} of {batch.rows} rows. Run again; if it persists, "
-                "report it. The table keeps the rows it had."
+                "report it."
             )
         track.feed.release(batch)
         return batch

@@ -140,8 +140,7 @@ def _refuse(connection: duckdb.DuckDBPyConnection, target: Target, files: list[s
     types = {column.name: column.type for column in columns}
     raise RowRefused(
         f"{where}.{found[1]} does not fit: the value of object {found[0]} is no {types[found[1]]}. "
-        f"Leave the column out with `exclude`, or report it with the object's id. "
-        "The table keeps the rows it had.",
+        "Leave the column out with `exclude`, or report it with the object's id.",
         object_id=found[0] or "",
         column=found[1],
     ) from None

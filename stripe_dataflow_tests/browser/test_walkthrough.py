@@ -144,7 +144,7 @@ def fail(guide, ui, clicks):
     guide.picture(clicks.page, "runs", height=420)
     clicks.page.goto(f"{ui.url}/runs/{run['runId']}")
     clicks.see("this API key may not read issuing cards (right rak_issuing_card_read)")
-    clicks.see("Shop.issuing_cards keeps the rows it had.")
+    clicks.see("The table keeps the rows it had.")
     guide.picture(clicks.page, "failed-run", height=490)
     assert "rak_issuing_card_read" in guide.command("stripe-dataflow history Shop --failed")
 

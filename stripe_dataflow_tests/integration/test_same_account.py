@@ -26,7 +26,7 @@ def test_the_key_of_another_account_is_refused_and_changes_nothing(shop, make_sh
         f"Shop holds rows of {mine} (test mode), but the key in SHOP_KEY is of {theirs} (test mode)"
         in (failed["products"])
     )
-    assert "Nothing was read, and the tables keep the rows they had" in failed["products"]
+    assert "Nothing was read. The table keeps the rows it had." in failed["products"]
     assert [path for _, path, _ in other.sandbox.requests if path.startswith("/v1/products")] == []
     assert shop.rows() == before
     assert shop.failures(shop.run()) == {}
