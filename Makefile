@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ADVISORIES := api.osv.dev
 export DAGSTER_HOME ?= $(CURDIR)
 
 .PHONY: help demo test dev check bench soak guarantees audit lock browser
@@ -21,12 +22,14 @@ test: .venv/dev ## Run the tests
 browser: .venv/dev ## Run the tests that drive Dagster's UI; needs Chromium
 	$(BIN)/pytest stripe_dataflow_tests/browser
 
-check: .venv/dev ## Format, lint, types, import directions, definitions
+check: .venv/dev ## Format, lint, types, import directions, definitions; known vulnerabilities where their database answers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/dagster definitions validate -w workspace.yaml
+	@if $(BIN)/python -c "import socket; socket.create_connection(('$(ADVISORIES)', 443), 5)" 2>/dev/null; \
+	then $(MAKE) audit; else echo "Not audited for vulnerabilities: $(ADVISORIES) cannot be reached."; fi
 
 bench: .venv/dev ## Measure against the limits and a baseline; writes docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
@@ -44,7 +47,7 @@ lock: ## Renew the lock files from pyproject.toml (needs uv)
 audit: ## Look for known vulnerabilities of what the lock file names (needs the network)
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit
-	.venv-audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
+	.venv-audit/bin/pip-audit --vulnerability-service osv --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock
 
 .dagster: # run history and logs, for their owner alone
 	@mkdir -m 700 $@
