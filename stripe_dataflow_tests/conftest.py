@@ -126,12 +126,13 @@ def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         event_version: str | None = None,
         days_ago: float = 0,
         now: int | None = None,
+        faults: Faults | None = None,
         **attributes: Any,
     ) -> Shop:
         folder = tmp_path_factory.mktemp("shop")
         # An account whose clock moves must stay behind the real one, as Stripe's does.
         now = int(time.time() - days_ago * 86_400) if days_ago else now
-        account, faults = Account(customers, seed, now, event_version=event_version), Faults()
+        account, faults = Account(customers, seed, now, event_version=event_version), faults or Faults()
         sandbox = open_ones.enter_context(Sandbox(account, faults=faults))
         instance = open_ones.enter_context(dg.DagsterInstance.ephemeral(str(folder)))
         database = folder / "shop_data.duckdb"

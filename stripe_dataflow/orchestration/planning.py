@@ -23,6 +23,7 @@ from stripe_dataflow.stripe_api import Window
 from stripe_dataflow.sync import Cursor, Plan, TablePlan, recheck
 from stripe_dataflow.warehouse import (
     Target,
+    attempt_cursors,
     committed_partitions,
     get_cursors,
     has_columns,
@@ -115,12 +116,23 @@ class Planner:
         # A renamed table, or one with a column that was excluded, is read whole: its old rows lack values.
         cheap = cheap and has_columns(known.columns, plan.target)
         if not cheap or last is None or not last.covers(span.gte, span.lt):
-            return plan
+            return replace(plan, cursor=self._first_cursor(connection, plan))
         plan = replace(plan, changes_only=True, since=last.event, checked=last.checked)
         if self.mode == "reconcile":
             return self._reconciling(connection, asked, plan, known)
         days = rows_by_day(connection, plan.target) if table.events and table.created_filter else {}
         return replace(plan, rows_by_day=days)
+
+    def _first_cursor(self, connection: duckdb.DuckDBPyConnection, plan: TablePlan) -> str:
+        """Return the cursor to leave after a list: of the first attempt whose partitions are not read again.
+
+        What changed in these since then is for the next run to read; without such a cursor it lists them.
+        """
+        root, name = self.run.root_run_id, self.dataflow.name
+        known = attempt_cursors(connection, name, plan.table.name, root_run_id=root) if root else set()
+        cursors = [Cursor.parse(text) for text in (*known, plan.cursor)]
+        first = min((cursor for cursor in cursors if cursor), key=lambda cursor: cursor.event, default=None)
+        return "" if first is None or None in cursors else str(first)
 
     def _target(self, chosen: ChosenTable) -> Target:
         """Return where a table lands, with its comments and where else its objects are seen."""

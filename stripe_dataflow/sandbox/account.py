@@ -10,7 +10,7 @@ from typing import Any
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.sandbox.bulk import BulkCharges
-from stripe_dataflow.sandbox.life import customers, platform, rounds, shop, subscriptions
+from stripe_dataflow.sandbox.life import customers, entitlements, platform, rounds, shop, subscriptions
 from stripe_dataflow.sandbox.life.ledger import enter, ledger, pay_out
 from stripe_dataflow.sandbox.naming import (
     CLOCKS,
@@ -28,8 +28,12 @@ HISTORY_S = 548 * DAY  # eighteen months
 RETAINED = {"events": EVENT_RETENTION_S}
 
 # What else follows when an object of these tables comes or goes.
-_ENTERED = {"balance_transactions": enter}
-_ENDED = {"customers": customers.leave, "subscriptions": subscriptions.cancel}
+_ENTERED = {"balance_transactions": enter, "active_entitlements": entitlements.tell}
+_ENDED = {
+    "active_entitlements": entitlements.withdraw,
+    "customers": customers.leave,
+    "subscriptions": subscriptions.cancel,
+}
 
 Object = dict[str, Any]
 

@@ -115,9 +115,9 @@ class State:
             previous = before if kind.endswith(".updated") else None
             self._event(kind, self.views.view(table, object_id), previous)
 
-    def report(self, kind: str, made: dict[str, Any]) -> None:
-        """Add an event that holds an object no table has."""
-        self._event(kind, made, None)
+    def report(self, kind: str, made: dict[str, Any], before: dict[str, Any] | None = None) -> None:
+        """Add an event that holds an object no table has; `before` are the former values of an update."""
+        self._event(kind, made, before)
 
     def _event(self, kind: str, made: dict[str, Any], before: dict[str, Any] | None) -> None:
         if kind not in event_types():

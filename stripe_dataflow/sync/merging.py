@@ -228,7 +228,10 @@ class Merger:
         record_load(connection, target, run.load_id, stats=stats)
         rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
         for span, count in rows.items():
-            record_partition(connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id)
+            record_partition(
+                connection, target, run.load_id, window=span, rows=count, root_run_id=run.root_run_id,
+                cursor=plan.cursor,
+            )  # fmt: skip
         loading.facts = run.look(connection, target) if whole else None
 
     def _stats(

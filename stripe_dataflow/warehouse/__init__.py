@@ -39,6 +39,7 @@ from stripe_dataflow.warehouse.facts import (
 from stripe_dataflow.warehouse.loads import (
     LoadRow,
     LoadStats,
+    attempt_cursors,
     committed_partitions,
     list_loads,
     listed_at,
@@ -90,6 +91,7 @@ __all__ = [
     "TableRow",
     "Target",
     "Warehouse",
+    "attempt_cursors",
     "balance_differences",
     "changed_ids",
     "committed_partitions",

@@ -139,11 +139,12 @@ def record_partition(
     window: Window,
     rows: int,
     root_run_id: str,
+    cursor: str = "",
 ) -> None:
-    """Note that a partition's rows are committed with this transaction."""
+    """Note that a partition's rows are committed with this transaction, and the cursor of the run that read them."""
     connection.execute(
-        f"insert into {registry_sql('partitions')} values (?, ?, ?, ?, ?, ?, ?, now())",
-        [target.schema, target.table.name, *window, load_id, rows, root_run_id],
+        f"insert into {registry_sql('partitions')} values (?, ?, ?, ?, ?, ?, ?, now(), ?)",
+        [target.schema, target.table.name, *window, load_id, rows, root_run_id, cursor],
     )
 
 
@@ -167,3 +168,13 @@ def committed_partitions(
         [dataflow, table, root_run_id],
     ).fetchall()
     return {(gte, lt) for gte, lt in rows}
+
+
+def attempt_cursors(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, root_run_id: str) -> set[str]:
+    """Return the cursors of a run's attempts that committed partitions; empty text where events could not be read."""
+    rows = connection.execute(
+        f"select distinct coalesce(cursor, '') from {registry_sql('partitions')} "
+        "where dataflow = ? and table_name = ? and root_run_id = ?",
+        [dataflow, table, root_run_id],
+    ).fetchall()
+    return {cursor for (cursor,) in rows}

@@ -8,7 +8,7 @@ from stripe_dataflow.errors import DatabaseTooNew
 from stripe_dataflow.warehouse.target import WAREHOUSE, table_sql
 
 SCHEMA = "_dataflow"
-VERSION = 2
+VERSION = 3
 
 # Version -> the statements that lead to it from the one before; {schema} is ours, quoted.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -50,6 +50,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "create table {schema}.accounts (dataflow varchar, account varchar, live boolean)",
         "create table {schema}.unlisted (dataflow varchar, table_name varchar, referrer varchar, id varchar)",
     ),
+    # `cursor`: from which event on the changes of what this partition holds are not known yet.
+    3: ("alter table {schema}.partitions add column cursor varchar",),
 }
 
 

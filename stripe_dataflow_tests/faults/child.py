@@ -51,13 +51,27 @@ class Moment:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a dataflow: `op` is `run`, `rollback` or `remove`, `config` of its resource or op."""
+    """One job of a dataflow: `op` is `run`, `rollback` or `remove`, `config` of its resource or op.
+
+    `home` is the folder where Dagster keeps the run with its `tags`; without one nothing of it is kept.
+    """
 
     attributes: Mapping[str, Any]
     patience: Patience
     environment: Mapping[str, str]
     op: str = "run"
     config: Mapping[str, Any] | None = None
+    tags: Mapping[str, str] | None = None
+    home: Path | None = None
+
+
+def instance_of(home: Path | None) -> dg.DagsterInstance:
+    """Return a Dagster instance that keeps its runs in a folder, or in memory."""
+    return (
+        dg.DagsterInstance.local_temp(str(home), {"telemetry": {"enabled": False}})
+        if home
+        else dg.DagsterInstance.ephemeral()
+    )
 
 
 def start(job: Job, output: Path, *, moment: Moment | None = None, clock_s: int = 0) -> BaseProcess:
@@ -104,12 +118,13 @@ def _execute(job: Job, output: Path, moment: Moment | None, clock_s: int) -> Non
     definition = dataflow_definitions(dataflow).resolve_job_def(f"{dataflow.name}__{job.op}")
     own = {"config": dict(job.config or {})}
     part = {"resources": {f"{dataflow.name}__session": own}} if job.op == "run" else {"ops": {job.op: own}}
-    with dg.DagsterInstance.ephemeral() as instance:
+    with instance_of(job.home) as instance:
         if moment:
             _watch_for(moment)
         result = definition.execute_in_process(
-            instance=instance, run_config={**QUIET, **(part if own["config"] else {})}, raise_on_error=False
-        )
+            instance=instance, run_config={**QUIET, **(part if own["config"] else {})}, tags=job.tags,
+            raise_on_error=False,
+        )  # fmt: skip
         failed = {(e.step_key or "").rpartition("__")[2]: _text(e) for e in result.get_step_failure_events()}
         sys.stdout.write(f"{_FAILED}{json.dumps(failed)}\n")
     sys.exit(not result.success)

@@ -128,10 +128,10 @@ def _by_month(name: str, rows: list[Any]) -> dict[Part, list[Any]]:
 
 @contextmanager
 def opened(
-    folder: Path, *, customers: int = 25, limits: Limits | None = None, **attributes: Any
+    folder: Path, *, customers: int = 25, limits: Limits | None = None, faults: Faults | None = None, **attributes: Any
 ) -> Iterator[FragileShop]:
     """Yield a shop whose account is nine days behind the clock, so that it can move on."""
-    account, faults = Account(customers, 1, int(time.time()) - 9 * 86_400), Faults()
+    account, faults = Account(customers, 1, int(time.time()) - 9 * 86_400), faults or Faults()
     os.environ[KEY_ENV] = KEY
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(account, faults=faults, limits=limits))

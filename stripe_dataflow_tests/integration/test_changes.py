@@ -145,3 +145,18 @@ def test_a_run_without_a_partition_fills_the_partitions_that_hold_rows(make_shop
     filled = shop.instance.get_materialized_partitions(dg.AssetKey(["Shop", "charges"]))
     true = {month for (month,) in shop.query("select distinct strftime(created, '%Y-%m-01') from charges")}
     assert true <= filled
+
+
+def test_what_a_customer_may_use_arrives_by_an_event_that_has_no_id(make_shop):
+    shop = make_shop(tables=["active_entitlements", "customers"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    taken = shop.account.listed("active_entitlements")[3]
+    shop.account.delete("active_entitlements", taken["id"])
+    granted = shop.account.create("active_entitlements", _parent_id=shop.account.listed("customers")[-1]["id"])
+    before = len(shop.sandbox.requests)
+    assert shop.failures(shop.run()) == {}
+    keys = shop.keys("active_entitlements")
+    assert keys == shop.true_keys("active_entitlements")
+    assert ((granted["id"],) in keys, (taken["id"],) in keys) == (True, False)
+    assert len([path for path in asked(shop, before) if path.startswith("/v1/entitlements/active")]) <= 4

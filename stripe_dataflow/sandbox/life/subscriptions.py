@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stripe_dataflow.sandbox.life import invoices
+from stripe_dataflow.sandbox.life import entitlements, invoices
 from stripe_dataflow.sandbox.life.names import metadata
 from stripe_dataflow.sandbox.life.payments import full
 from stripe_dataflow.sandbox.naming import DAY
@@ -58,7 +58,7 @@ def begin(
     for price in prices:
         add_item(state, made["id"], price, end)
     state.emit("customer.subscription.created", "subscriptions", made["id"])
-    entitle(state, customer["id"], prices)
+    entitlements.grant(state, customer["id"], prices)
     reason = "subscription_create"
     invoice = invoices.bill_subscription(state, made["id"], customer, method, reason=reason, trial=bool(trial_days))
     state.change("subscriptions", made["id"], latest_invoice=invoice)
@@ -87,19 +87,6 @@ def items(state: State, subscription: str) -> list[dict[str, Any]]:
     """Return a subscription's items, oldest first."""
     shelf = state.shelves["subscription_items"]
     return [shelf.get(item) for _, item in shelf.by_parent.get((subscription,), ())]
-
-
-def entitle(state: State, customer: str, prices: list[dict[str, Any]]) -> None:
-    """Let the customer use the features of the products bought."""
-    owned = set(state.memo[f"features {customer}"])
-    for price in prices:
-        for feature in state.memo[f"features of {price['product']}"]:
-            if feature["id"] not in owned and customer in state.shelves["customers"]:
-                owned.add(feature["id"])
-                state.add(
-                    "active_entitlements", parents=(customer,), feature=feature["id"], lookup_key=feature["lookup_key"]
-                )
-    state.memo[f"features {customer}"] = sorted(owned)
 
 
 def renew(state: State, subscription: str, customer: dict[str, Any], method: dict[str, Any]) -> None:
@@ -173,6 +160,7 @@ def cancel(state: State, subscription: str) -> None:
         status="canceled",
     )
     state.emit("customer.subscription.deleted", "subscriptions", subscription)
+    entitlements.withdraw_unpaid(state, state.get("subscriptions", subscription)["customer"])
 
 
 def schedule(state: State, subscription: str) -> None:
@@ -199,7 +187,7 @@ def schedule(state: State, subscription: str) -> None:
         status="active",
         subscription=subscription,
     )
-    state.change("subscriptions", subscription, schedule=made["id"])
+    state.change("subscriptions", subscription, event="customer.subscription.updated", schedule=made["id"])
     state.at(state.now + state.dice.between(2 * DAY, 60 * DAY), _release, made["id"], subscription)
 
 
@@ -208,4 +196,4 @@ def _release(state: State, schedule_id: str, subscription: str) -> None:
         "subscription_schedules", schedule_id, event="subscription_schedule.released",
         status="released", released_at=state.now, released_subscription=subscription, subscription=None,
     )  # fmt: skip
-    state.change("subscriptions", subscription, schedule=None)
+    state.change("subscriptions", subscription, event="customer.subscription.updated", schedule=None)
