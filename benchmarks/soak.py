@@ -177,7 +177,9 @@ passed, in which objects of any kind were made, changed and deleted. The dataflo
 | after the nightly job, which lists recent partitions again | {_counts(wrong[1])} |
 | after a run that lists every partition | {_counts(wrong[2])} |
 
-Edits of which Stripe makes no event, such as a payment intent's metadata, are found by the later two only.
+Edits of which Stripe makes no event, such as a payment intent's metadata, are found by the later two only. The nightly
+job finds those of the last 35 days; of older partitions of charges, payment intents, customers, invoices and
+subscriptions it compares counts, which such an edit leaves alone: that waits for a run that lists its partition.
 
 {table}
 

@@ -10,8 +10,10 @@ from stripe_dataflow_tests.faults.shops import HASTY, KEY, KEY_ENV, opened
 
 def test_a_storm_of_429_is_waited_out(tmp_path, trial):
     # An account that lets through 5 requests a second, of a run that would send 20.
-    limits, pace = Limits(global_rps=5), {"requests_per_second": 20, "requests_per_second_per_endpoint": 20}
-    with opened(tmp_path, customers=12, limits=limits, **pace) as shop:
+    limits, each = Limits(global_rps=5), 20
+    with opened(
+        tmp_path, customers=12, limits=limits, requests_per_second=each, requests_per_second_per_endpoint=each
+    ) as shop:
         begun = trial(shop)
         shop.patience = Patience(step_wait_s=0)
         assert shop.failures(shop.run()) == {}
