@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
-from stripe_dataflow_tests.browser.conftest import WAIT_MS, DagsterUI
+from stripe_dataflow_tests.browser.conftest import WAIT_MS
 from stripe_dataflow_tests.faults.shops import KEY, KEY_ENV, FragileShop, calm
 
 CHOSEN = ["charges", "customers", "invoices"]

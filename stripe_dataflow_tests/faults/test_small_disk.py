@@ -1,7 +1,6 @@
 """A disk with no byte left: the run fails in a sentence, and goes through once there is room again."""
 
 import re
-import re
 import resource
 import subprocess
 
