@@ -27,6 +27,7 @@ def sweep_sensor(dataflows: Sequence[Dataflow]) -> dg.SensorDefinition:
         description="Reports runs whose process is gone, as after a power cut, as failed, so that others can start.",
     )
     def interrupted_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        _limit_pools(context.instance, dataflows)
         now, since = datetime.now(UTC).isoformat(), context.cursor
         if since and not _may_have_died(context.instance, datetime.fromisoformat(since)):
             context.update_cursor(now)
@@ -57,6 +58,15 @@ def sweep(instance: dg.DagsterInstance, dataflows: Iterable[Dataflow], *, own: s
             instance.report_run_failed(run, DIED)
         instance.event_log_storage.free_concurrency_slots_for_run(row.run_id)
     return [row.run_id for row in dead]
+
+
+def _limit_pools(instance: dg.DagsterInstance, dataflows: Iterable[Dataflow]) -> None:
+    """Make the pools known: of one it has not met, Dagster lets all runs start that wait at its first look."""
+    storage = instance.event_log_storage
+    known = {pool.name for pool in storage.get_pool_limits()}  # a limit that a person set stays
+    if instance.global_op_concurrency_default_limit:
+        for pool in {dataflow.pool for dataflow in dataflows} - known:
+            storage.initialize_concurrency_limit_to_default(pool)
 
 
 def _may_have_died(instance: dg.DagsterInstance, since: datetime) -> bool:

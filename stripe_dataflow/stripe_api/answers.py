@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from stripe_dataflow.errors import Request, RowRefused, UnexpectedAnswer
+from stripe_dataflow.stripe_api.refusals import header
 
 _ADVICE = "Change the object in Stripe, or report it with its id."
 
@@ -23,14 +24,14 @@ def parsed(url: str, body: bytes, headers: Mapping[str, str], *, is_list: bool, 
         UnexpectedAnswer: It is no JSON, or no list that is whole; asking again may help.
         RowRefused: An object has no id, or a value no text or number can hold; asking again does not help.
     """
-    request = Request(url, 200, request_id=headers.get("Request-Id", ""))
+    request = Request(url, 200, request_id=header(headers, "Request-Id"))
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         _refuse_unkeepable(request, body)
         answer = None
     if not isinstance(answer, dict) or "object" not in answer:
-        kind = headers.get("Content-Type", "no content type")
+        kind = header(headers, "Content-Type") or "no content type"
         raise UnexpectedAnswer(f"{request} with a body that is not Stripe's ({kind}, {len(body)} bytes).", request)
     if not is_list and answer["object"] == "list":
         raise UnexpectedAnswer(f"{request} with a list where one object was asked for.", request)

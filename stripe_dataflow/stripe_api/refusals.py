@@ -27,6 +27,11 @@ def scrub(text: str) -> str:
     return _KEY.sub("***", text)
 
 
+def header(headers: Mapping[str, str], name: str) -> str:
+    """Return an answer's header, empty where there is none; a proxy may have put the request's key into it."""
+    return scrub(headers.get(name, ""))
+
+
 def holds_key(text: str) -> bool:
     """Tell whether a text holds what Stripe's keys and webhook secrets begin with."""
     return _WHOLE_KEY.search(text) is not None
@@ -40,11 +45,11 @@ def refusal(table_right: str, *, url: str, status: int, headers: Mapping[str, st
         url: Path and query, which hold no key.
     """
     detail = _detail(body)
-    code = str(detail.get("code") or detail.get("type") or "")
+    code = scrub(str(detail.get("code") or detail.get("type") or ""))
     message = scrub(str(detail.get("message") or ""))
-    request = Request(url, status, code, headers.get("Request-Id", ""))
+    request = Request(url, status, code, header(headers, "Request-Id"))
     retry_after = _seconds(headers.get("Retry-After"))
-    reason = headers.get("Stripe-Rate-Limited-Reason", "")
+    reason = header(headers, "Stripe-Rate-Limited-Reason")
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in {"rate_limit", "lock_timeout"}:
         which = f" ({reason})" if reason else ""
         text = f"{request}: too many requests{which}. Run again later, or lower requests_per_second."
@@ -52,7 +57,7 @@ def refusal(table_right: str, *, url: str, status: int, headers: Mapping[str, st
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.CONFLICT:
         text = f"{request}: Stripe could not answer. Run again; see status.stripe.com if it stays so."
         return errors.Unreachable(text, request, retry_after_s=retry_after)
-    return _final(table_right, request, message=message, param=str(detail.get("param") or ""))
+    return _final(table_right, request, message=message, param=scrub(str(detail.get("param") or "")))
 
 
 def _final(right: str, request: Request, *, message: str, param: str) -> StripeError:

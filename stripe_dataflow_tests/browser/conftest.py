@@ -1,6 +1,7 @@
 """What the browser tests share: `dagster dev` on a project, a page in Chromium, and what both are asked."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -16,6 +17,10 @@ from playwright.sync_api import expect, sync_playwright
 WAIT_MS = 60_000
 RUNS = "{ runsOrError { ... on Runs { results { status runId jobName tags { key value } stepStats { stepKey status }"
 RUNS += " } } } }"
+
+LAUNCH = """mutation { launchPipelineExecution(executionParams: {runConfigData: %s, mode: "default", selector: {
+    repositoryLocationName: "stripe_dataflow", repositoryName: "__repository__", pipelineName: "%s"}})
+    { __typename ... on LaunchRunSuccess { run { runId } } } }"""
 
 
 class DagsterUI:
@@ -35,8 +40,13 @@ class DagsterUI:
         self.wait_for(lambda: urllib.request.urlopen(f"{self.url}/server_info", timeout=5).status == 200)
 
     def stop(self):
-        """Stop it as Ctrl-C does."""
+        """Stop webserver and daemon; a run under way is left alone."""
         self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+    def press_ctrl_c(self):
+        """Do what a terminal does at Ctrl-C: interrupt all processes, of runs too."""
+        os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(60)
 
     def ask(self, query):
@@ -46,6 +56,12 @@ class DagsterUI:
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())["data"]
+
+    def launch(self, job="Shop__run", config=None):
+        """Launch a job, as a button of the UI does, and return the run's id."""
+        answer = self.ask(LAUNCH % (json.dumps(json.dumps(config or {})), job))["launchPipelineExecution"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
 
     def runs(self):
         """Return the runs that ended, newest first."""

@@ -9,13 +9,6 @@ import duckdb
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
 
 KEY = "rk_test_power_cut"
-LAUNCH = """mutation { launchPipelineExecution(executionParams: {runConfigData: {}, mode: "default", selector: {
-    repositoryLocationName: "stripe_dataflow", repositoryName: "__repository__", pipelineName: "Shop__run"}})
-    { __typename } }"""
-
-
-def launch(ui):
-    assert ui.ask(LAUNCH)["launchPipelineExecution"]["__typename"] == "LaunchRunSuccess"
 
 
 def pid_of_run(database):
@@ -29,7 +22,7 @@ def test_after_a_power_cut_the_run_is_failed_as_interrupted_and_the_next_one_sta
     with Sandbox(Account(customers=10, seed=1), faults=faults) as sandbox:
         project.add("shop", name="Shop", api_base=sandbox.url, start_date="2025-01-01", tables=["customers"])
         ui = dagster_ui(project, STRIPE_API_KEY=KEY)
-        launch(ui)
+        ui.launch()
         [pid] = ui.wait_for(lambda: pid_of_run(database))
         os.killpg(ui.process.pid, signal.SIGKILL)
         ui.process.wait()
@@ -37,7 +30,7 @@ def test_after_a_power_cut_the_run_is_failed_as_interrupted_and_the_next_one_sta
             os.kill(pid, signal.SIGKILL)
         faults.latency_s = 0
         ui = dagster_ui(project, STRIPE_API_KEY=KEY)
-        launch(ui)
+        ui.launch()
         second, first = ui.wait_for(lambda: len(ui.runs()) > 1 and ui.runs())
     assert (first["status"], second["status"]) == ("FAILURE", "SUCCESS")
     tags = {tag["key"]: tag["value"] for tag in first["tags"]}

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -36,7 +37,7 @@ class Moment:
     """When something happens: at the n-th call of, or return from, a function; `of` is its module and name.
 
     It is a signal, or that from now on there is `most` of a resource (resource -> limit), or that root,
-    which may write everything, gives that up.
+    which may write everything, gives that up, or that the disk of a folder is `filled` with a file.
     """
 
     of: str
@@ -47,6 +48,7 @@ class Moment:
     soon: bool = False
     most: Mapping[int, int] | None = None
     nobody: bool = False
+    filled: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,16 @@ def _text(event: Any) -> str:
     return data.user_failure_data.description if data.user_failure_data else data.error.to_string()
 
 
+def fill(folder: Path) -> None:
+    """Leave no byte free on the disk of a folder, by a file `filler` in it."""
+    file = os.open(folder / "filler", os.O_CREAT | os.O_WRONLY, 0o600)
+    for size in (1 << 20, 1 << 12, 1):
+        with suppress(OSError):
+            while True:
+                os.write(file, bytes(size))
+    os.close(file)
+
+
 def _limit(what: int, limit: int) -> None:
     """Set a limit; that of open files on top of those open already."""
     if what == resource.RLIMIT_NOFILE:
@@ -159,6 +171,9 @@ def _watch_for(moment: Moment) -> None:
         if moment.nobody:
             if os.geteuid() == 0:
                 os.seteuid(65534)
+            return
+        if moment.filled:
+            fill(moment.filled)
             return
         if moment.most:
             for what, limit in moment.most.items():
