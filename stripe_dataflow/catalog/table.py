@@ -59,7 +59,8 @@ class Table:
         counted: Stripe's search counts the objects created in a span.
         look_back_days: Days before the cursor to list again, where changes come without an event.
         keep_current: How a later run finds what changed: by `events` (and `look_back_days`), by
-            `look_back` alone, by the whole `list`, or, for children, along with changed `parents`.
+            `look_back` alone, by the whole `list`, or, for children, along with changed `parents`; of
+            children, `events` are their own and name the parent.
         pii: Columns that can hold a person's data.
         secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it.
         payload: Field that holds a whole object of any kind, whose own table names its secrets.

@@ -176,5 +176,5 @@ class Planner:
 def _tells_changes(table: Table) -> bool:
     """Tell whether the cheap way finds what changed: not where the own or the parents' list is read whole."""
     if table.parent:
-        return table.keep_current == "parents" and TABLES[table.parent].keep_current == "events"
+        return table.keep_current in {"parents", "events"} and TABLES[table.parent].keep_current == "events"
     return table.keep_current in {"events", "look_back"}

@@ -126,6 +126,9 @@ class Account:
             sdk_class = self.state.views.class_of(table, newest or {"object": ""})
             own = {"id", row.created, "balance_transaction", *shape(sdk_class).lists}
             like = {name: value for name, value in newest.items() if name not in own}
+            like |= {
+                parent.id_field: at for parent, at in zip(row.parents, parents, strict=True) if parent.id_field in like
+            }
             made = self.state.add(table, parents=parents, kind=sdk_class, **{**like, **fields})
             _ENTERED.get(table, _nothing)(self.state, made["id"])
             if kind := CREATED_EVENTS.get(table) or _event_type(row, "created"):

@@ -134,7 +134,7 @@ class ChangeReader:
         ask = Ask(table.right, table.path, table.path, query)
 
         async def deliver(objects: list[Object], asked_at_us: int) -> None:
-            await _deliver(root, objects, asked_at_us)
+            await _deliver(root.own, root.children, objects, asked_at_us)
 
         reader = Reader(self._transport, root.traffic)
         if table.clocked:
@@ -154,9 +154,9 @@ class ChangeReader:
                 workers.create_task(work())
 
     async def _read_object(self, root: _Root, object_id: str) -> None:
-        table = root.table
+        table, children = root.table, [child for child in root.children if not _told_itself(child.table)]
         path = table.path if table.snapshot else f"{table.path}/{quote(object_id, safe='')}"
-        expand = _expand(root.children, "")
+        expand = _expand(children, "")
         ask = Ask(table.right, f"{table.path}/{{id}}", path, expand, is_list=False, object_id=object_id)
         try:
             answer = await Reader(self._transport, root.traffic).get(ask)
@@ -170,7 +170,7 @@ class ChangeReader:
             for child in root.children:
                 child.parents_gone([object_id])
         else:
-            await _deliver(root, [answer.body], answer.asked_at_us)
+            await _deliver(root.own, children, [answer.body], answer.asked_at_us)
 
     @staticmethod
     def _fail(tracks: Iterable[Track], error: Exception) -> None:
@@ -180,12 +180,17 @@ class ChangeReader:
             track.feed.finish(error)
 
 
-async def _deliver(root: _Root, objects: list[Object], asked_at_us: int) -> None:
-    for child in root.children:
+async def _deliver(own: Track | None, children: list[ChildReader], objects: list[Object], asked_at_us: int) -> None:
+    for child in children:
         await child.accept(objects, asked_at_us)
-    if root.own:
-        await root.own.feed.room()
-        root.own.write(objects, asked_at_us)
+    if own:
+        await own.feed.room()
+        own.write(objects, asked_at_us)
+
+
+def _told_itself(child: Table) -> bool:
+    """Tell whether a child's own events say all: a changed parent is no reason to list its children."""
+    return child.keep_current == "events"
 
 
 def _expand(children: Iterable[ChildReader], prefix: str) -> dict[str, list[str]]:
@@ -199,9 +204,12 @@ def _choose(
 ) -> tuple[list[Window], list[Window], list[str], list[str]]:
     """Return the windows to list for what changed, all windows to list, the ids to ask for, and those that are gone.
 
-    A window costs a request for each hundred objects created in it, an id costs one.
+    A window costs a request for each hundred objects created in it, an id costs one; either costs besides a
+    request for each list of children that does not come with its parent.
     """
     table = root.table
+    apart = [child.table for child in root.children if not child.table.embedded]
+    apart_of_id = sum(not _told_itself(child) for child in apart)
     gone = [object_id for object_id, change in changed.items() if change.gone]
     alive = {object_id: change for object_id, change in changed.items() if not change.gone}
     windows = []
@@ -212,7 +220,8 @@ def _choose(
         if table.created_filter and change.created in span:
             by_day[change.created // DAY_S] = by_day.get(change.created // DAY_S, 0) + 1
     for day, count in by_day.items():
-        if (root.rows_by_day.get(day, 0) + count) / PAGE + 1 < count:
+        rows = root.rows_by_day.get(day, 0) + count
+        if rows / PAGE + 1 + rows * len(apart) < count * (1 + apart_of_id):
             windows.append(Window(max(day * DAY_S, span.gte), min((day + 1) * DAY_S, span.lt)))
     usual = union(windows)
     windows = union([*windows, *again])

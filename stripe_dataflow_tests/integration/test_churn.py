@@ -35,6 +35,20 @@ EDITED = [
 ]
 
 
+# Not made anew each round: Stripe's own lists, and what each customer or price hangs on, few in any account.
+STEADY = {"tax_codes", "exchange_rates", "events", "billing_meters", "products"}
+DELETED = {
+    "accounts", "billing_alerts", "coupons", "customers", "invoice_items", "radar_value_lists", "subscriptions",
+    "tax_ids", "terminal_locations", "terminal_readers", "webhook_endpoints",
+}  # fmt: skip
+MANY = 16
+# But for children whose names Stripe gives, and those that come with an event the sandbox tells only as people live.
+NOT_MADE = {
+    "account_capabilities", "application_fee_refunds", "checkout_session_line_items", "setup_attempts",
+}  # fmt: skip
+CHILDREN = [table for table in TABLES.values() if table.parents and table.name not in NOT_MADE]
+
+
 def truth(account):
     """Return table -> key -> (the object's JSON as Stripe shows it, its parent's id)."""
     found = {}
@@ -57,23 +71,23 @@ def truth(account):
 
 
 def churn(account, chance):
-    """Let people live for some hours, then edit, create and delete objects of many tables."""
+    """Let people live for some hours, then edit, create and delete objects of every table, children too."""
     account.advance(account.now + chance.randrange(HOUR, 7 * HOUR))
-    for table in chance.sample(TOP, 30):
+    for table in TOP:
         objects = account.listed(table.name)
         if objects and table.name in EDITED:
             account.update(table.name, chance.choice(objects)["id"], metadata={"round": str(chance.random())})
-        if table.events:
+        if table.name not in STEADY:
             account.create(table.name)
             account.create(table.name)  # within the same second
-    for name in chance.sample(["customers", "coupons", "subscriptions", "invoice_items"], 2):
-        account.delete(name, chance.choice(account.listed(name))["id"])
-    account.create("customer_tax_ids", customer=chance.choice(account.listed("customers"))["id"])
-    for name in ("subscription_items", "invoice_line_items"):  # Stripe tells of these by their parent's event
-        above = str(TABLES[name].parent)
-        parent_id = chance.choice(account.listed(above))["id"]
-        account.create(name, _parent_id=parent_id)
-        account.update(above, parent_id, metadata={"round": str(chance.random())})
+        if table.name in DELETED:
+            for one in chance.sample(objects, min(len(objects) // 2, 4 if len(objects) > MANY else 2)):
+                account.delete(table.name, one["id"])
+    for table in CHILDREN:
+        parent_id = chance.choice(account.listed(table.parent))["id"]
+        account.create(table.name, _parent_id=parent_id)
+        if table.keep_current == "parents" and table.parent in EDITED:  # Stripe tells of these by the parent's event
+            account.update(table.parent, parent_id, metadata={"round": str(chance.random())})
 
 
 def late(account):
@@ -140,7 +154,7 @@ def shop(make_shop):
     return make_shop(tables="all", customers=15, days_ago=20)
 
 
-def test_rounds_of_churn_are_exact_at_under_five_times_the_least_requests(shop):
+def test_rounds_of_churn_are_exact_at_under_three_times_the_least_requests(shop):
     assert shop.failures(shop.run()) == {}
     chance, before, least, held = random.Random(30), truth(shop.account), 0, None
     began = len(shop.sandbox.requests)
@@ -157,5 +171,5 @@ def test_rounds_of_churn_are_exact_at_under_five_times_the_least_requests(shop):
         if number % 3 == 2:
             assert wrong_rows(shop, after) == [], f"round {number}"
     asked = len(shop.sandbox.requests) - began
-    # Of it a third are lists that no event covers, read whole every time.
-    assert asked <= 5 * least, (asked, least)
+    # Nearly half of it are lists that no event covers, read whole every time.
+    assert asked <= 3 * least, (asked, least)

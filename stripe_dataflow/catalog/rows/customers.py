@@ -40,7 +40,7 @@ ROWS = (
         parents=(Parent("customer", "customers"),),
         events=("customer_cash_balance_transaction",),
         deletable=True,
-        keep_current="parents",
+        keep_current="events",
     ),
     Table(
         name="customer_sources",
@@ -132,7 +132,7 @@ ROWS = (
         events=("entitlements.active_entitlement_summary",),
         event_objects=("entitlements.active_entitlement_summary",),
         deletable=True,
-        keep_current="parents",
+        keep_current="events",
         size="L",
     ),
     Table(
