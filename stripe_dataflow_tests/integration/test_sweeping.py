@@ -158,3 +158,15 @@ def test_the_list_of_runs_says_why_a_run_failed(shop):
     assert len(why) <= 250
     refused = shop.operate("remove", dry_run=False, confirm="shop")
     assert shop.instance.get_run_by_id(refused.run_id).tags["why"].startswith("To remove Shop, `confirm` must be")
+
+
+def test_a_pool_is_limited_from_the_first_look_on_and_a_limit_a_person_set_stays(make_shop, tmp_path):
+    shop = make_shop(tables=["customers"], customers=2)
+    settings = {"telemetry": {"enabled": False}, "concurrency": {"pools": {"default_limit": 1}}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), settings) as shop.instance:
+        storage, pool = shop.instance.event_log_storage, shop.dataflow().pool
+        tick(shop)
+        assert [(limit.name, limit.limit) for limit in storage.get_pool_limits()] == [(pool, 1)]
+        storage.set_concurrency_slots(pool, 3)
+        tick(shop)
+        assert [(limit.name, limit.limit) for limit in storage.get_pool_limits()] == [(pool, 3)]
