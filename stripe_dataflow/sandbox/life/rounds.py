@@ -192,6 +192,11 @@ def _credit(state: State) -> None:
             credit_notes.credit(state, invoice)
 
 
+def _block(state: State) -> None:
+    for value_list in state.memo["value_lists"][:1]:
+        shop.add_value(state, value_list)
+
+
 def _report_balance(state: State) -> None:
     state.report("balance.available", ledger(state).balance(state))
 
@@ -212,7 +217,7 @@ DEEDS: tuple[tuple[float, Callable[[State], object]], ...] = (
     (0.2, shop.add_shipping_rate),
     (0.7, shop.add_file),
     (0.3, lambda state: shop.add_value_list(state, "blocked", 3)),
-    (1.0, lambda state: shop.add_value(state, state.memo["value_lists"][0])),
+    (1.0, _block),
     (1.0, _tidy),
     (1.0, _revise),
     (0.3, platform.connect),
