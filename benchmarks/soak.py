@@ -179,7 +179,7 @@ passed, in which objects of any kind were made, changed and deleted. The dataflo
 
 Edits of which Stripe makes no event, such as a payment intent's metadata, are found by the later two only. The nightly
 job finds those of the last 35 days; of older partitions of charges, payment intents, customers, invoices and
-subscriptions it compares counts, which such an edit leaves alone: that waits for a run that lists its partition.
+subscriptions it compares counts, which such an edit leaves alone: that waits for its partition's turn to be listed.
 
 {table}
 

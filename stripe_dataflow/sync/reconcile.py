@@ -38,7 +38,8 @@ def recheck(
 ) -> Recheck:
     """Return what to look at again of a table's partitions.
 
-    Where Stripe cannot count, the older partition that was listed longest ago: so each of them has its turn.
+    Of the older partitions the one listed longest ago has its turn, as a count shows no edit; the others are counted,
+    where Stripe can.
 
     Args:
         table: The table.
@@ -48,26 +49,21 @@ def recheck(
         listed_at: A partition's lower bound -> when it was last listed whole, Unix seconds.
     """
     recent = [window for window in windows if window.lt > now - RECENT_S]
+    older = sorted(windows[: len(windows) - len(recent)], key=lambda window: listed_at.get(window.gte, 0))
     counted: dict[Window, int] = {}
-    by_turns: list[Window] = []
-    for window in windows[: len(windows) - len(recent)]:
-        few = _countable(window, rows_by_day) if table.counted else None
-        if few is None:
-            by_turns.append(window)
-        else:
-            counted |= few
-    longest_ago = sorted(by_turns, key=lambda window: listed_at.get(window.gte, 0))[:1]
-    return Recheck((*longest_ago, *recent), counted)
+    for window in older[1:] if table.counted else ():
+        counted |= _countable(window, rows_by_day)
+    return Recheck((*older[:1], *recent), counted)
 
 
-def _countable(window: Window, rows_by_day: Mapping[int, int]) -> dict[Window, int] | None:
-    """Return the partition in spans of days few enough for an exact count, None where one day holds too many."""
+def _countable(window: Window, rows_by_day: Mapping[int, int]) -> dict[Window, int]:
+    """Return the partition in spans of days few enough for an exact count; none where one day holds too many."""
     spans: dict[Window, int] = {}
     begin, held = window.gte, 0
     for day in range(window.gte // DAY_S, window.lt // DAY_S):
         rows = rows_by_day.get(day, 0)
         if rows >= EXACT_UP_TO:
-            return None
+            return {}
         if held + rows >= EXACT_UP_TO:
             spans[Window(begin, day * DAY_S)] = held
             begin, held = day * DAY_S, 0

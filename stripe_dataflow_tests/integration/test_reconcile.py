@@ -95,11 +95,11 @@ def test_an_account_without_search_is_listed_instead(shop):
 
 
 def test_spans_are_counted_that_hold_fewer_than_stripe_counts_exactly():
-    month, recent = Window(0, 30 * DAY), Window(360 * DAY, 390 * DAY)
-    rows = {0: 6_000, 10: 6_000, 20: 3_000}
-    found = recheck(TABLES["charges"], [month, recent], now=390 * DAY, rows_by_day=rows, listed_at={})
+    month, other, recent = Window(0, 30 * DAY), Window(30 * DAY, 60 * DAY), Window(360 * DAY, 390 * DAY)
+    rows = {0: 6_000, 10: 6_000, 20: 3_000, 31: 5}
+    found = recheck(TABLES["charges"], [month, other, recent], now=390 * DAY, rows_by_day=rows, listed_at={0: 7})
     assert found.counted == {Window(0, 10 * DAY): 6_000, Window(10 * DAY, 30 * DAY): 9_000}
-    assert found.listed == (recent,)
+    assert found.listed == (other, recent)  # the older one that was listed longest ago
 
 
 def test_a_partition_with_a_day_too_large_to_count_is_listed_in_turn():
