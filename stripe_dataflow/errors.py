@@ -2,6 +2,7 @@
 
 DataflowError                 what failed, why, what to do, what state the data is in
 ├── ConfigError               the YAML, a run's configuration or an argument: nothing was touched
+│   └── Removed               a schedule would load what a person removed: run it by hand, or delete its folder
 ├── StripeError               talking to Stripe failed: facts as attributes
 │   ├── KeyRejected           the key is missing or wrong: stop, no table can be read
 │   ├── PermissionDenied      the key may not read this table: grant the right, others go on
@@ -40,11 +41,9 @@ class DataflowError(Exception):
     @property
     def with_state(self) -> str:
         """Return the text with the state the table is in, as the failed step and the run history tell it."""
-        if self.tells_state:
-            return str(self)
         if self.partitions_merged:
             return f"{self} {self.partitions_merged} partitions were merged before and stay; a re-execution goes on."
-        return f"{self} The table keeps the rows it had."
+        return str(self) if self.tells_state else f"{self} The table keeps the rows it had."
 
 
 class ConfigError(DataflowError):
@@ -140,12 +139,14 @@ class DatabaseLocked(WarehouseError):
     """Another process holds the database file."""
 
     retryable = True
+    tells_state = True
 
 
 class DataflowBusy(WarehouseError):
     """A load and a rollback or removal of one dataflow cannot go on at once."""
 
     retryable = True
+    tells_state = True
 
 
 class NotTakenIn(WarehouseError):
@@ -156,6 +157,8 @@ class NotTakenIn(WarehouseError):
 
 class DatabaseTooNew(WarehouseError):
     """The database was written by a newer release of this project."""
+
+    tells_state = True
 
 
 class RowRefused(WarehouseError):

@@ -126,13 +126,17 @@ class Planner:
     def _first_cursor(self, connection: duckdb.DuckDBPyConnection, plan: TablePlan) -> str:
         """Return the cursor to leave after a list: of the first attempt whose partitions are not read again.
 
-        What changed in these since then is for the next run to read; without such a cursor it lists them.
+        What changed in these since then is for the next run to read; without such a cursor it lists them. It says
+        no more than every attempt read: from the latest of their start dates on.
         """
         root, name = self.run.root_run_id, self.dataflow.name
         known = attempt_cursors(connection, name, plan.table.name, root_run_id=root) if root else set()
         cursors = [Cursor.parse(text) for text in (*known, plan.cursor)]
-        first = min((cursor for cursor in cursors if cursor), key=lambda cursor: cursor.event, default=None)
-        return "" if first is None or None in cursors else str(first)
+        read = [cursor for cursor in cursors if cursor]
+        if not read or None in cursors:
+            return ""
+        first = min(read, key=lambda cursor: cursor.event)
+        return str(replace(first, start=max(cursor.start for cursor in read)))
 
     def _target(self, chosen: ChosenTable) -> Target:
         """Return where a table lands, with its comments and where else its objects are seen."""

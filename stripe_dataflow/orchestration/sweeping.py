@@ -1,4 +1,7 @@
-"""Runs that died: closed as failed here and in Dagster, which leaves them started after a power cut."""
+"""Runs that died: closed as failed here and in Dagster, which leaves them started after a power cut.
+
+The sensor that looks for them also makes the pools known that runs wait for.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -19,12 +22,16 @@ _ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def sweep_sensor(dataflows: Sequence[Dataflow]) -> dg.SensorDefinition:
-    """Return the sensor that closes interrupted runs; it opens a database only where a run may have died."""
+    """Return the sensor that closes interrupted runs and makes pools known.
+
+    It opens a database only where a run may have died.
+    """
 
     @dg.sensor(
         minimum_interval_seconds=_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports runs whose process is gone, as after a power cut, as failed, so that others can start.",
+        description="Reports runs whose process is gone, as after a power cut, as failed, so that others can start; "
+        "makes the pool of each database known to Dagster.",
     )
     def interrupted_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         _limit_pools(context.instance, dataflows)
@@ -63,8 +70,8 @@ def sweep(instance: dg.DagsterInstance, dataflows: Iterable[Dataflow], *, own: s
 def _limit_pools(instance: dg.DagsterInstance, dataflows: Iterable[Dataflow]) -> None:
     """Make the pools known: of one it has not met, Dagster lets all runs start that wait at its first look."""
     storage = instance.event_log_storage
-    known = {pool.name for pool in storage.get_pool_limits()}  # a limit that a person set stays
-    if instance.global_op_concurrency_default_limit:
+    if storage.supports_global_concurrency_limits and instance.global_op_concurrency_default_limit is not None:
+        known = {pool.name for pool in storage.get_pool_limits()}  # a limit that a person set stays
         for pool in {dataflow.pool for dataflow in dataflows} - known:
             storage.initialize_concurrency_limit_to_default(pool)
 

@@ -2,9 +2,10 @@
 
 Requests leave evenly spaced, so a full pipe draws no 429; a late wake-up is made up for within
 `_CATCH_UP_S`. Of the endpoints that may go next, the one with the most pages left goes first, so
-that the longest chain of pages does not finish last and alone. A 429 slows the bucket it names,
-or lowers the number in flight, and both recover: fast at first, then slowly around the rate that
-was refused, then fast again, as whoever else asked of the account may be done.
+that the longest chain of pages does not finish last and alone. A 429 slows the bucket it names:
+it recovers fast at first, then slowly around the rate that was refused, then fast again, as whoever
+else asked of the account may be done. Or it lowers the number in flight, once for all that were in
+flight together, which then grows by one a second.
 Source: https://docs.stripe.com/rate-limits
 """
 
@@ -22,7 +23,6 @@ _SLOW_DOWN = 0.7
 _RECOVERY_PER_S = 0.05  # of the ceiling, for each second without a 429
 _NEAR = 0.85  # of the rate that was refused: from here on recovery is careful
 _CAREFUL_S = 60.0  # after so long without a 429 it is not
-_IN_FLIGHT_STEPS = 128  # requests without a 429 for one more in flight
 
 
 @dataclass(slots=True)
@@ -50,8 +50,8 @@ class Bucket:
     def slow_down(self, now: float, pause_s: float) -> None:
         """Lower the rate, once for all the refusals of one second, and let no one go for a while."""
         if now - self.slowed_at > 1:
-            self.refused, self.slowed_at = self.rate, now
-            self.rate = max(self.rate * _SLOW_DOWN, 0.5)
+            self.refused, self.slowed_at = self.rate, now + pause_s
+            self.rate = max(self.rate * _SLOW_DOWN, min(0.5, self.ceiling))
         self.next_at = max(self.next_at, now + pause_s)
 
 
@@ -78,6 +78,7 @@ class Limits:
         self._endpoints: dict[str, Endpoint] = {}
         self._ceiling = in_flight
         self._allowed = float(in_flight)
+        self._lowered_at = self._grown_at = 0.0
         self._flying = 0
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
@@ -89,27 +90,42 @@ class Limits:
         return self._endpoints[name]
 
     @asynccontextmanager
-    async def slot(self, name: str) -> AsyncIterator[None]:
-        """Wait for a slot, and hold a place in flight until the block ends."""
+    async def slot(self, name: str) -> AsyncIterator[float]:
+        """Wait for a slot, and hold a place in flight until the block ends; yields the loop's time of leaving."""
         future = asyncio.get_running_loop().create_future()
         self.endpoint(name).waiting.append(future)
         self._wake.set()
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._hand_out())
             self._pump.add_done_callback(self._tell_waiting)
-        await future
         try:
-            yield
+            await future
+            yield asyncio.get_running_loop().time()
         finally:
-            self._flying -= 1
-            self._allowed = min(self._ceiling, self._allowed + 1 / _IN_FLIGHT_STEPS)
-            self._wake.set()
+            if future.done() and not future.cancelled() and not future.exception():
+                self._land()
 
-    def refused(self, name: str, reason: str, pause_s: float) -> None:
-        """Take note of a 429: Stripe's reason says which bucket is too fast, or that too many fly."""
+    def _land(self) -> None:
+        """Give back a place in flight; for each second since one last came down, one more may fly."""
+        now = asyncio.get_running_loop().time()
+        self._flying -= 1
+        self._allowed = min(self._ceiling, self._allowed + now - max(self._grown_at, self._lowered_at))
+        self._grown_at = now
+        self._wake.set()
+
+    def refused(self, name: str, reason: str, pause_s: float, *, left_at: float) -> None:
+        """Take note of a 429: Stripe's reason says which bucket is too fast, or that too many fly.
+
+        Args:
+            name: The endpoint.
+            reason: Of the header `Stripe-Rate-Limited-Reason`.
+            pause_s: How long Stripe wants no request.
+            left_at: When the request left, as its slot told.
+        """
         now = asyncio.get_running_loop().time()
         if reason.endswith("-concurrency"):
-            self._allowed = max(1.0, min(self._allowed, self._flying - 1))  # with the others it was one too many
+            if left_at > self._lowered_at:  # else it flew along with one that was refused before
+                self._allowed, self._lowered_at = max(1.0, min(self._allowed, self._flying + 1) * _SLOW_DOWN), now
         elif reason.startswith("global"):
             self._account.slow_down(now, pause_s)
         else:

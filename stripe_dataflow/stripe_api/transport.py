@@ -177,7 +177,7 @@ class Transport:
             self._closed_by, self._closed_until = error, time.monotonic() + pause_s
 
     async def _once(self, ask: Ask, traffic: Traffic, *, first: bool) -> Answer:
-        async with self.limits.slot(ask.endpoint):
+        async with self.limits.slot(ask.endpoint) as left_at:
             traffic.requests += 1
             traffic.retries += not first
             asked_at = time.monotonic()
@@ -195,7 +195,7 @@ class Transport:
         if should_retry is not None:
             error.retryable = should_retry == "true"
         if isinstance(error, errors.RateLimited):
-            self.limits.refused(ask.endpoint, error.reason, error.retry_after_s or 1.0)
+            self.limits.refused(ask.endpoint, error.reason, error.retry_after_s or 1.0, left_at=left_at)
         raise error
 
     async def _send(self, ask: Ask) -> tuple[bytes, int, Mapping[str, str]]:

@@ -1,12 +1,13 @@
 """The cheap way to be current: what the event feed says changed, and what is new since the cursor.
 
 A changed object is asked for by its id; where many of one day changed, the day is listed again if
-that takes fewer requests. Children are read along with their changed parents.
+that takes fewer requests. Children are read along with their changed parents, or as their own events tell.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
@@ -15,8 +16,10 @@ from stripe_dataflow import errors
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.stripe_api import (
     DAY_S,
+    Answer,
     Ask,
     Object,
+    Query,
     Reader,
     Traffic,
     Transport,
@@ -107,10 +110,14 @@ class ChangeReader:
                     root.own.how += f"; reconciled: {len(root.recheck.counted)} partitions counted, {len(again)} listed"
                 root.own.write_tombstones(gone)
             for child in root.children:
-                child.track.how = "along with its parents that changed"
+                child.track.how = (
+                    "as their own events tell" if _told_itself(child.table) else "along with its parents that changed"
+                )
                 child.track.listed = windows
                 child.parents_gone(gone)
-                await child.ask_again(router.changed[child.table.name].parents - set(gone))
+                parents = router.changed[child.table.name].parents - set(gone)
+                held = await asyncio.gather(*(self._in_span(root, parent_id, changed) for parent_id in parents))
+                await child.ask_again(itertools.compress(parents, held))
             await self._read_windows(root, windows)
             await self._read_objects(root, ids)
         except Exception as error:  # noqa: BLE001 told to each table's step, which raises it
@@ -153,18 +160,33 @@ class ChangeReader:
             for _ in range(min(_WORKERS, len(ids))):
                 workers.create_task(work())
 
-    async def _read_object(self, root: _Root, object_id: str) -> None:
-        table, children = root.table, [child for child in root.children if not _told_itself(child.table)]
+    async def _in_span(self, root: _Root, object_id: str, changed: Mapping[str, Change]) -> bool:
+        """Tell whether the run is for an object whose child an event tells of: an older one's do not land."""
+        if not root.table.created_filter:
+            return True
+        created = changed[object_id].created if object_id in changed else 0
+        if not created:
+            answer = await self._object(root, object_id, {})
+            created = answer.body.get(root.table.created, 0) if answer else 0
+        return created >= self._span.gte
+
+    async def _object(self, root: _Root, object_id: str, expand: Query) -> Answer | None:
+        """Return an object, None if it is gone."""
+        table = root.table
         path = table.path if table.snapshot else f"{table.path}/{quote(object_id, safe='')}"
-        expand = _expand(children, "")
         ask = Ask(table.right, f"{table.path}/{{id}}", path, expand, is_list=False, object_id=object_id)
         try:
             answer = await Reader(self._transport, root.traffic).get(ask)
         except errors.RequestRefused as refused:
             if refused.request.code != "resource_missing":
                 raise
-            answer = None
-        if answer is None or answer.body.get("deleted") is True:
+            return None
+        return None if answer.body.get("deleted") is True else answer
+
+    async def _read_object(self, root: _Root, object_id: str) -> None:
+        children = [child for child in root.children if not _told_itself(child.table)]
+        answer = await self._object(root, object_id, _expand(children, ""))
+        if answer is None:
             if root.own:
                 root.own.write_tombstones([object_id])
             for child in root.children:
@@ -205,18 +227,20 @@ def _choose(
     """Return the windows to list for what changed, all windows to list, the ids to ask for, and those that are gone.
 
     A window costs a request for each hundred objects created in it, an id costs one; either costs besides a
-    request for each list of children that does not come with its parent.
+    request for each list of children that does not come with its parent. How many objects a day holds is known only
+    of a table that lands.
     """
     table = root.table
     apart = [child.table for child in root.children if not child.table.embedded]
     apart_of_id = sum(not _told_itself(child) for child in apart)
     gone = [object_id for object_id, change in changed.items() if change.gone]
-    alive = {object_id: change for object_id, change in changed.items() if not change.gone}
+    wanted = root.own or not all(_told_itself(child.table) for child in root.children)
+    alive = {object_id: change for object_id, change in changed.items() if wanted and not change.gone}
     windows = []
     if table.created_filter and (table.look_back_days or not table.events):
         windows = [Window(max(root.since - OVERLAP_S - table.look_back_days * DAY_S, span.gte), span.lt)]
     by_day: dict[int, int] = {}
-    for change in alive.values():
+    for change in alive.values() if root.own else ():
         if table.created_filter and change.created in span:
             by_day[change.created // DAY_S] = by_day.get(change.created // DAY_S, 0) + 1
     for day, count in by_day.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from stripe_dataflow.errors import DataflowError
+from stripe_dataflow.errors import DataflowError, refused_by_machine
 from stripe_dataflow.stripe_api import Connection, Transport, live_mode
 from stripe_dataflow.sync.changes import ChangeReader
 from stripe_dataflow.sync.clocks import Clocks
@@ -108,15 +108,16 @@ class Session:
                 else:
                     self._merger.take(loading, track)
             self._loaded[name] = self._merger.finish(loading, track, seconds=time.monotonic() - started)
-        except BaseException as error:
+        except BaseException as raised:  # noqa: BLE001 raised again below
             self._merger.abandon(loading)
+            error = refused_by_machine(raised) if isinstance(raised, OSError) else raised
             if isinstance(error, DataflowError):
                 error.partitions_merged = len(loading.merged)
             # A retry of the step reads the table again, from the start.
             self._tracks.pop(name, None)
             self._settled.pop(name, None)
             track.feed.finish(error if isinstance(error, Exception) else None)
-            raise
+            raise error from None
         return self._loaded[name]
 
     def _settle(self, name: str) -> Loading:

@@ -148,10 +148,13 @@ def explained(error: Exception, database: Path, *, wait_s: float = 0) -> Warehou
         )
     for sign, reason, advice in _REASONS:
         if sign in text:
-            return WarehouseError(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
+            refused = WarehouseError(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
+            refused.tells_state = True
+            return refused
     shown = text.splitlines()[0] if text and isinstance(error, (*_SAFE_TO_SHOW, OSError)) else ""
     what = f"{type(error).__name__}{f': {shown}' if shown else ''}"
     refused = WarehouseError(f"DuckDB refused while working on {database} ({what}). Nothing was changed.")
+    refused.tells_state = True
     # How much memory a merge takes depends on what else is under way.
     refused.retryable = isinstance(error, duckdb.OutOfMemoryException)
     return refused

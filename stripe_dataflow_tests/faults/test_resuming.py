@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
@@ -131,6 +132,8 @@ def test_a_backfill_that_failed_goes_on_after_the_partitions_it_had_committed(sh
         failed = dg.execute_job(dg.reconstructable(failed_job), instance, run_config=QUIET, tags=everything(shop))
     assert not failed.success
     done = committed(shop)
+    told = re.compile(r"\d+ partitions were merged before and stay; a re-execution goes on\.$")
+    assert [bool(told.search(text)) for text in shop.failures(failed).values()] == [True]
     changed_meanwhile(shop, done)
     only_the_rest(shop, done, executed_again(shop, failed_job, tmp_path, failed.run_id))
     assert current_after_the_next_run(shop)

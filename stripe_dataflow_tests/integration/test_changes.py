@@ -160,3 +160,30 @@ def test_what_a_customer_may_use_arrives_by_an_event_that_has_no_id(make_shop):
     assert keys == shop.true_keys("active_entitlements")
     assert ((granted["id"],) in keys, (taken["id"],) in keys) == (True, False)
     assert len([path for path in asked(shop, before) if path.startswith("/v1/entitlements/active")]) <= 4
+
+
+def test_a_changed_parent_costs_nothing_where_only_children_are_wanted_that_have_events_of_their_own(make_shop):
+    shop = make_shop(tables=["active_entitlements"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    for customer in shop.account.listed("customers")[:3]:
+        shop.account.update("customers", customer["id"], metadata={"changed": "yes"})
+    before = len(shop.sandbox.requests)
+    assert shop.failures(shop.run()) == {}
+    assert [path for path in asked(shop, before) if path.startswith("/v1/customers")] == []
+    assert shop.keys("active_entitlements") == shop.true_keys("active_entitlements")
+
+
+def test_what_an_event_tells_of_an_older_parent_does_not_land(make_shop):
+    tables = ["customers", "customer_cash_balance_transactions"]
+    shop = make_shop(tables=tables, customers=25, days_ago=5, start_date="2026-06-01")
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    newest, *_, oldest = (customer["id"] for customer in shop.account.listed("customers"))
+    landed, left_out = (
+        shop.account.create("customer_cash_balance_transactions", _parent_id=parent)["id"]
+        for parent in (newest, oldest)
+    )
+    assert shop.failures(shop.run()) == {}
+    keys = shop.keys("customer_cash_balance_transactions")
+    assert ((landed,) in keys, (left_out,) in keys) == (True, False)

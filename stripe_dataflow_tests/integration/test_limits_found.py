@@ -8,7 +8,7 @@ import pytest
 from stripe_dataflow.sandbox import Account, Faults, Limits, Sandbox
 from stripe_dataflow.stripe_api import Ask, Connection, Reader, Traffic, Transport
 
-REQUESTS = 320
+REQUESTS = 240
 ASK = Ask("customers", "/v1/customers", "/v1/customers", {"limit": 1})
 
 
@@ -33,9 +33,9 @@ async def ask_many(connection, requests=REQUESTS, *, workers=40):
 @pytest.mark.parametrize(
     ("limits", "latency_s"),
     [
-        pytest.param(Limits(endpoint_rps=80), 0, id="the endpoint's rate"),
-        pytest.param(Limits(global_rps=80), 0, id="the account's rate"),
-        pytest.param(Limits(endpoint_concurrency=8), 0.1, id="how many are under way"),
+        pytest.param(Limits(endpoint_rps=40), 0, id="the endpoint's rate"),
+        pytest.param(Limits(global_rps=40), 0, id="the account's rate"),
+        pytest.param(Limits(endpoint_concurrency=4), 0.1, id="how many are under way"),
     ],
 )
 def test_ceilings_above_stripes_limits_cost_few_refusals(account, limits, latency_s):
@@ -65,7 +65,7 @@ def test_by_default_whoever_else_asks_of_the_account_is_never_refused(account):
         stop.set()
         return await person
 
-    with Sandbox(account, limits=Limits(global_rps=25, endpoint_rps=25)) as stripe:
+    with Sandbox(account, limits=Limits(global_rps=35, endpoint_rps=35)) as stripe:
         statuses = asyncio.run(both(stripe.url))
         assert stripe.counts[429] == 0
     assert set(statuses) == {200}

@@ -65,8 +65,8 @@ def test_no_more_fly_at_once_than_allowed_and_a_concurrency_refusal_lowers_it():
     async def before_and_after():
         await asyncio.gather(*(ask() for _ in range(20)))
         before = max(most)
-        async with limits.slot("charges"):
-            limits.refused("charges", "endpoint-concurrency", 1.0)
+        async with limits.slot("charges") as left_at:
+            limits.refused("charges", "endpoint-concurrency", 1.0, left_at=left_at)
         most.clear()
         await asyncio.gather(*(ask() for _ in range(4)))
         return before, max(most)
@@ -74,6 +74,44 @@ def test_no_more_fly_at_once_than_allowed_and_a_concurrency_refusal_lowers_it():
     before, after = asyncio.run(before_and_after())
     assert before == 4
     assert after < before
+
+
+async def most_in_flight(limits, requests):
+    """Return how many requests of a wave were in flight at once."""
+    flying, most = 0, 0
+
+    async def ask():
+        nonlocal flying, most
+        async with limits.slot("charges"):
+            flying += 1
+            most = max(most, flying)
+            await asyncio.sleep(0.001)
+            flying -= 1
+
+    await asyncio.gather(*(ask() for _ in range(requests)))
+    return most
+
+
+def test_refusals_of_one_wave_lower_the_number_in_flight_once_and_it_grows_again():
+    limits = Limits(per_second=10_000, per_endpoint=10_000, in_flight=20)
+    all_left = asyncio.Barrier(20)
+
+    async def refused():
+        async with limits.slot("charges") as left_at:
+            await all_left.wait()
+            limits.refused("charges", "global-concurrency", 0.0, left_at=left_at)
+
+    async def lowered_and_grown():
+        await asyncio.gather(*(refused() for _ in range(20)))
+        lowered = most = await most_in_flight(limits, 30)
+        async with asyncio.timeout(10):
+            while most == lowered:
+                most = await most_in_flight(limits, 30)
+        return lowered, most
+
+    lowered, grown = asyncio.run(lowered_and_grown())
+    assert lowered == 14
+    assert grown > lowered
 
 
 @pytest.mark.parametrize(
@@ -87,7 +125,7 @@ def test_no_more_fly_at_once_than_allowed_and_a_concurrency_refusal_lowers_it():
 def test_a_429_slows_the_bucket_its_reason_names(reason, slowed):
     async def rates():
         limits = Limits(per_second=100, per_endpoint=20)
-        limits.refused("charges", reason, 0.0)
+        limits.refused("charges", reason, 0.0, left_at=0.0)
         return {"account": limits._account.rate, "endpoint": limits.endpoint("charges").bucket.rate}  # noqa: SLF001
 
     full = {"account": 100.0, "endpoint": 20.0}
