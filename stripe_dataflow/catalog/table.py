@@ -51,6 +51,8 @@ class Table:
         key: Columns that tell rows apart.
         events: Prefixes of the event types that tell of these objects' changes.
         event_objects: What an event's payload is, where it is not the object itself.
+        named_by: Payloads of other objects' events and their field that names this object, which changes with
+            them and makes no event of its own.
         deleted_events: Event types after which the object is gone (a canceled subscription is not).
         deletable: Objects can disappear from the list, so absence from a complete list means deleted.
         clocked: Objects on a test clock are left out of the list unless `test_clock` asks for them.
@@ -85,6 +87,7 @@ class Table:
     key: tuple[str, ...] = ("id",)
     events: tuple[str, ...] = ()
     event_objects: tuple[str, ...] = ()
+    named_by: tuple[tuple[str, str], ...] = ()
     deleted_events: tuple[str, ...] = ()
     deletable: bool = False
     clocked: bool = False

@@ -191,7 +191,7 @@ class ChangeReader:
                 root.own.write_tombstones([object_id])
             for child in root.children:
                 child.parents_gone([object_id])
-        else:
+        elif not root.table.created_filter or answer.body.get(root.table.created, 0) >= self._span.gte:
             await _deliver(root.own, children, [answer.body], answer.asked_at_us)
 
     @staticmethod

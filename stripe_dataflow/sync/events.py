@@ -45,10 +45,13 @@ class EventRouter:
     def __init__(self, tables: Iterable[Table]) -> None:
         self.changed: dict[str, Changed] = {}
         self._routes: dict[str, list[Table]] = {}
+        self._named: dict[str, list[tuple[Table, str]]] = {}
         for table in tables:
             self.changed[table.name] = Changed()
             for name in table.event_objects or object_names(table):
                 self._routes.setdefault(name, []).append(table)
+            for name, named_in in table.named_by:
+                self._named.setdefault(name, []).append((table, named_in))
 
     def accept(self, events: list[Object]) -> None:
         """Take some events, newest first.
@@ -58,16 +61,20 @@ class EventRouter:
         """
         for event in events:
             payload = _payload(event)
-            for table in self._routes.get(str(payload.get("object")), ()):
+            kind = str(payload.get("object"))
+            for table, named_in in self._named.get(kind, ()):
+                if named := _id(payload.get(named_in)):
+                    known = self.changed[table.name].objects
+                    known.setdefault(named, Change(int(event["created"]), 0, gone=False))
+            for table in self._routes.get(kind, ()):
                 if any(event["type"].startswith(f"{prefix}.") for prefix in table.events):
                     self._note(table, event, payload)
 
     def _note(self, table: Table, event: Object, payload: dict[str, Any]) -> None:
         changed = self.changed[table.name]
         if table.parents:
-            parent_id = payload.get(table.parents[-1].id_field)
-            if parent_id:
-                changed.parents.add(str(parent_id.get("id") if isinstance(parent_id, dict) else parent_id))
+            if parent_id := _id(payload.get(table.parents[-1].id_field)):
+                changed.parents.add(parent_id)
             return
         if not payload.get("id"):  # an upcoming invoice is no object yet
             return
@@ -78,6 +85,11 @@ class EventRouter:
             changed.objects[str(payload["id"])] = Change(at, created if type(created) is int else 0, gone)
         elif known.at == at and known.gone != gone:
             known.gone = False  # within one second the order is not known, so the object is asked for
+
+
+def _id(reference: Any) -> str:
+    """Return the id of a reference, which may hold the whole object; empty where there is none."""
+    return str((reference.get("id") if isinstance(reference, dict) else reference) or "")
 
 
 def _payload(event: Object) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from stripe_dataflow.errors import DataflowError, refused_by_machine
-from stripe_dataflow.stripe_api import Connection, Transport, live_mode
+from stripe_dataflow.stripe_api import Connection, Transport, Window, live_mode
 from stripe_dataflow.sync.changes import ChangeReader
 from stripe_dataflow.sync.clocks import Clocks
 from stripe_dataflow.sync.extraction import Extraction
@@ -57,6 +57,7 @@ class Session:
         self._attempts: dict[str, int] = {}
         self._settled: dict[str, Loading] = {}
         self._loaded: dict[str, Loaded] = {}
+        self._merged: dict[str, set[Window]] = {}
         self._reporter = Reporter(self._tracks)
         self._running: _Loop | None = None
 
@@ -111,8 +112,10 @@ class Session:
         except BaseException as raised:  # noqa: BLE001 raised again below
             self._merger.abandon(loading)
             error = refused_by_machine(raised) if isinstance(raised, OSError) else raised
+            merged = self._merged.setdefault(name, set())
+            merged.update(loading.merged)  # a step that is tried again begins a new loading
             if isinstance(error, DataflowError):
-                error.partitions_merged = len(loading.merged)
+                error.partitions_merged = len(merged)
             # A retry of the step reads the table again, from the start.
             self._tracks.pop(name, None)
             self._settled.pop(name, None)

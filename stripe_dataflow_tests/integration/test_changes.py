@@ -187,3 +187,19 @@ def test_what_an_event_tells_of_an_older_parent_does_not_land(make_shop):
     assert shop.failures(shop.run()) == {}
     keys = shop.keys("customer_cash_balance_transactions")
     assert ((landed,) in keys, (left_out,) in keys) == (True, False)
+
+
+def test_what_a_review_or_a_dispute_changes_of_its_charge_arrives_with_their_events(make_shop):
+    shop = make_shop(tables=["charges", "payment_intents"], customers=25, days_ago=5)
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    reviewed, disputed = (c for c in shop.account.listed("charges")[-2:])
+    review = shop.account.create("reviews", charge=reviewed["id"], payment_intent=reviewed["payment_intent"])
+    for table, object_id in (("charges", reviewed["id"]), ("payment_intents", reviewed["payment_intent"])):
+        shop.account.state.change(table, object_id, review=review["id"])  # Stripe makes no event of it
+    shop.account.create("disputes", charge=disputed["id"])
+    shop.account.state.change("charges", disputed["id"], disputed=True)
+    assert shop.failures(shop.run()) == {}
+    assert shop.query(f"select review from charges where id = '{reviewed['id']}'") == [(review["id"],)]
+    assert shop.query(f"select count(*) from payment_intents where review = '{review['id']}'") == [(1,)]
+    assert shop.query(f"select disputed from charges where id = '{disputed['id']}'") == [(True,)]
