@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from http.client import HTTPException
 from typing import Any
@@ -14,24 +13,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.sandbox import Account, Faults, Limits, Sandbox
-from stripe_dataflow_tests.asking import KEY, Answer, all_pages, get
-
-NOW = 1_764_000_000
-DAY = 86_400
-LISTS = {name: table for name, table in TABLES.items() if not table.snapshot}
-
-
-@pytest.fixture(scope="module")
-def account() -> Account:
-    return Account(customers=25, seed=7, now=NOW)
-
-
-@pytest.fixture(scope="module")
-def sandbox(account: Account) -> Iterator[Sandbox]:
-    with Sandbox(account) as running:
-        yield running
+from stripe_dataflow_tests.sandbox.asking import KEY, NOW, Answer, all_pages, get
 
 
 def with_limits(account: Account, **limits: Any) -> Sandbox:

@@ -1,7 +1,6 @@
 """The sandbox's lists are Stripe's: pages, cursors and filters, compared with the account's own truth."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,22 +8,7 @@ import pytest
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.sandbox import Account, Sandbox
 from stripe_dataflow.sandbox.views import child_url
-from stripe_dataflow_tests.asking import all_pages, get
-
-NOW = 1_764_000_000
-DAY = 86_400
-LISTS = {name: table for name, table in TABLES.items() if not table.snapshot}
-
-
-@pytest.fixture(scope="module")
-def account() -> Account:
-    return Account(customers=25, seed=7, now=NOW)
-
-
-@pytest.fixture(scope="module")
-def sandbox(account: Account) -> Iterator[Sandbox]:
-    with Sandbox(account) as running:
-        yield running
+from stripe_dataflow_tests.sandbox.asking import DAY, LISTS, NOW, all_pages, get
 
 
 @pytest.mark.parametrize("name", LISTS)

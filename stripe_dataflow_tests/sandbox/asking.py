@@ -7,9 +7,13 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.sandbox import Sandbox
 
+NOW = 1_764_000_000
+DAY = 86_400
 KEY = "sk_test_sandbox"
+LISTS = {name: table for name, table in TABLES.items() if not table.snapshot}
 
 
 @dataclass

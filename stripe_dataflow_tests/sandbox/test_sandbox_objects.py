@@ -1,28 +1,12 @@
 """What hides, hangs together or changes in the sandbox does as at Stripe: children, stubs, events, usage."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.sandbox import Account, Sandbox
-from stripe_dataflow_tests.asking import all_pages, get
-
-NOW = 1_764_000_000
-DAY = 86_400
-LISTS = {name: table for name, table in TABLES.items() if not table.snapshot}
-
-
-@pytest.fixture(scope="module")
-def account() -> Account:
-    return Account(customers=25, seed=7, now=NOW)
-
-
-@pytest.fixture(scope="module")
-def sandbox(account: Account) -> Iterator[Sandbox]:
-    with Sandbox(account) as running:
-        yield running
+from stripe_dataflow_tests.sandbox.asking import DAY, LISTS, NOW, all_pages, get
 
 
 def test_canceled_subscriptions_are_listed_only_when_asked_for(account: Account, sandbox: Sandbox) -> None:
