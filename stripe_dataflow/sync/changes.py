@@ -109,15 +109,14 @@ class ChangeReader:
                 if root.recheck:
                     root.own.how += f"; reconciled: {len(root.recheck.counted)} partitions counted, {len(again)} listed"
                 root.own.write_tombstones(gone)
+            held = await self._held_parents(root, router, changed, gone=gone)
             for child in root.children:
                 child.track.how = (
                     "as their own events tell" if _told_itself(child.table) else "along with its parents that changed"
                 )
                 child.track.listed = windows
                 child.parents_gone(gone)
-                parents = router.changed[child.table.name].parents - set(gone)
-                held = await asyncio.gather(*(self._in_span(root, parent_id, changed) for parent_id in parents))
-                await child.ask_again(itertools.compress(parents, held))
+                await child.ask_again(router.changed[child.table.name].parents & held)
             await self._read_windows(root, windows)
             await self._read_objects(root, ids)
         except Exception as error:  # noqa: BLE001 told to each table's step, which raises it
@@ -160,15 +159,20 @@ class ChangeReader:
             for _ in range(min(_WORKERS, len(ids))):
                 workers.create_task(work())
 
-    async def _in_span(self, root: _Root, object_id: str, changed: Mapping[str, Change]) -> bool:
-        """Tell whether the run is for an object whose child an event tells of: an older one's do not land."""
-        if not root.table.created_filter:
-            return True
-        created = changed[object_id].created if object_id in changed else 0
-        if not created:
+    async def _held_parents(
+        self, root: _Root, router: EventRouter, changed: Mapping[str, Change], *, gone: Iterable[str]
+    ) -> set[str]:
+        """Return the objects whose children events tell of and that the run is for: an older one's do not land."""
+        named = set().union(*(router.changed[child.table.name].parents for child in root.children)).difference(gone)
+
+        async def lands(object_id: str) -> bool:
+            created = changed[object_id].created if object_id in changed else 0
+            if created or not root.table.created_filter:
+                return _lands(root.table, created, self._span)
             answer = await self._object(root, object_id, {})
-            created = answer.body.get(root.table.created, 0) if answer else 0
-        return created >= self._span.gte
+            return answer is not None and _lands(root.table, answer.body.get(root.table.created, 0), self._span)
+
+        return set(itertools.compress(named, await asyncio.gather(*map(lands, named))))
 
     async def _object(self, root: _Root, object_id: str, expand: Query) -> Answer | None:
         """Return an object, None if it is gone."""
@@ -191,7 +195,7 @@ class ChangeReader:
                 root.own.write_tombstones([object_id])
             for child in root.children:
                 child.parents_gone([object_id])
-        elif not root.table.created_filter or answer.body.get(root.table.created, 0) >= self._span.gte:
+        elif _lands(root.table, answer.body.get(root.table.created, 0), self._span):
             await _deliver(root.own, children, [answer.body], answer.asked_at_us)
 
     @staticmethod
@@ -208,6 +212,11 @@ async def _deliver(own: Track | None, children: list[ChildReader], objects: list
     if own:
         await own.feed.room()
         own.write(objects, asked_at_us)
+
+
+def _lands(table: Table, created: int, span: Window) -> bool:
+    """Tell whether an object is none from before the run's span, which its list would leave out."""
+    return not table.created_filter or created >= span.gte
 
 
 def _told_itself(child: Table) -> bool:
@@ -250,6 +259,5 @@ def _choose(
     usual = union(windows)
     windows = union([*windows, *again])
     ids = [i for i, c in alive.items() if not any(c.created in window for window in windows)]
-    outside = table.created_filter and span.gte
-    ids = [i for i in ids if not outside or not changed[i].created or changed[i].created >= span.gte]
+    ids = [i for i in ids if not changed[i].created or _lands(table, changed[i].created, span)]
     return usual, windows, ids, gone

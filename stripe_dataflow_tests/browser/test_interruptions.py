@@ -1,34 +1,22 @@
 """A run that is interrupted from outside: by a click on Terminate, or by Dagster's own servers that stop."""
 
-import time
 from contextlib import suppress
 
-import dagster as dg
 import duckdb
 import pytest
 
-from stripe_dataflow.sandbox import Account, Faults, Sandbox
 from stripe_dataflow_tests.browser.conftest import WAIT_MS
-from stripe_dataflow_tests.faults.shops import KEY, KEY_ENV, FragileShop, calm
+from stripe_dataflow_tests.faults.shops import calm, opened
 
 CHOSEN = ["charges", "customers", "invoices"]
 LIST = {"resources": {"Shop__session": {"config": {"mode": "list"}}}}
 
 
 @pytest.fixture
-def shop(project, monkeypatch):
+def shop(project):
     """Return a small shop that was loaded once, whose dataflow is a project's."""
-    monkeypatch.setenv(KEY_ENV, KEY)
-    account, faults = Account(customers=15, seed=1, now=int(time.time()) - 9 * 86_400), Faults()
-    database = project.folder / "warehouse.duckdb"
-    with Sandbox(account, faults=faults) as sandbox, dg.DagsterInstance.ephemeral() as instance:
-        attributes = {
-            "name": "Shop", "api_base": sandbox.url, "api_key_env": KEY_ENV, "database": str(database),
-            "start_date": "2025-01-01", "requests_per_second": 5000, "requests_per_second_per_endpoint": 5000,
-            "tables": CHOSEN,
-        }  # fmt: skip
-        project.add("shop", **attributes)
-        shop = FragileShop(account, sandbox, faults, instance, database, attributes)
+    with opened(project.folder, customers=15, tables=CHOSEN) as shop:
+        project.add("shop", **shop.attributes)
         assert shop.failures(shop.run()) == {}
         yield shop
 

@@ -1,6 +1,6 @@
-"""Rounds of churn on every table: exact after each, at little more than an all-knowing reader's cost.
+"""Rounds of churn on every table: exact, at under three times what an all-knowing reader would ask.
 
-`CHURN_ROUNDS=30 pytest stripe_dataflow_tests/integration/test_churn.py` takes five minutes.
+`CHURN_ROUNDS=30 pytest stripe_dataflow_tests/integration/test_churn.py` takes a quarter of an hour.
 """
 
 import math
