@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from stripe_dataflow.catalog import TABLES, stripe_columns
+from stripe_dataflow.sandbox.churn import FEW
 from stripe_dataflow.sandbox.naming import UPDATED_EVENTS
 from stripe_dataflow.sandbox.shapes import event_types
 from stripe_dataflow_tests.conftest import key_sql
@@ -36,8 +37,8 @@ EDITED = [
 ]
 
 
-# Not made anew each round: Stripe's own lists, and what each customer or price hangs on, few in any account.
-STEADY = {"tax_codes", "exchange_rates", "events", "billing_meters", "products"}
+# Not made anew each round: Stripe's own lists, and what an account has few of.
+STEADY = {"tax_codes", "exchange_rates", "events", *FEW}
 DELETED = {
     "accounts", "billing_alerts", "coupons", "customers", "invoice_items", "radar_value_lists", "subscriptions",
     "tax_ids", "terminal_locations", "terminal_readers", "webhook_endpoints",
