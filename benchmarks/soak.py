@@ -36,7 +36,7 @@ CUSTOMERS = 60
 SHARE = 0.05
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 HEADINGS = ("minute", "rounds", "failed", "requests", "faults", "rows", "memory, MB", "peak, MB", "files", "threads",
-            "database, MB", "run history, MB")  # fmt: skip
+            "processes", "database, MB", "run history, MB")  # fmt: skip
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Soak:
             f"{(time.monotonic() - self.began) / 60:.1f}", f"{self.rounds}", f"{len(self.failed)}",
             f"{asked['requests']:,}", f"{sum(asked['faults'].values()):,}", f"{self.rows():,}",
             f"{_kilobytes(status['VmRSS']) / 1024:.0f}", f"{_kilobytes(status['VmHWM']) / 1024:.0f}",
-            f"{len(list(Path('/proc/self/fd').iterdir()))}", status["Threads"].strip(),
+            f"{len(list(Path('/proc/self/fd').iterdir()))}", status["Threads"].strip(), f"{_children()}",
             f"{_megabytes(self.dataflow.database):.1f}", f"{_megabytes(self.folder / '.dagster'):.1f}",
         )  # fmt: skip
         self.notes.append(rows)
@@ -101,6 +101,12 @@ class Soak:
             self.server.tell(" ".join(["truth", folder, *tables]))
             counts = {name: wrong_rows(self.dataflow.database, Path(folder), [name]) for name in tables}
         return {name: count for name, count in counts.items() if count}
+
+
+def _children() -> int:
+    """Return how many processes this one has started that are still there, the account's left out."""
+    pid = os.getpid()  # the children of a thread that has ended are the main thread's
+    return len(Path(f"/proc/self/task/{pid}/children").read_text(encoding="ascii").split()) - 1
 
 
 def _kilobytes(text: str) -> int:
@@ -184,7 +190,7 @@ subscriptions it compares counts, which such an edit leaves alone: that waits fo
 {table}
 
 `failed` counts tables whose step failed after all retries, `rows` all rows of the current tables, `files` the open
-files of the process, sockets and databases included.
+files of the process, sockets and databases included, `processes` those it started, the account's own left out.
 
 Steps that failed:
 
