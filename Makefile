@@ -14,7 +14,7 @@ demo: .venv/run | .dagster ## Load the simulated account into DuckDB through Dag
 
 dev: .venv/run | .dagster ## Open Dagster's UI on localhost:3000, with its daemon; history is kept
 	@echo "Dagster's UI: http://localhost:3000 (Ctrl-C stops it)"
-	@$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	@ulimit -c 0; $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: .venv/dev ## Run the tests
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -37,8 +37,9 @@ bench: .venv/dev ## Measure against the limits and a baseline; writes docs/bench
 soak: .venv/dev ## Run for 20 minutes under churn and faults (MINUTES=60 for an hour); writes docs/soak.md
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),20)
 
-guarantees: .venv/dev ## Let every fault loose on a small dataflow; writes the matrix into docs/guarantees.md
-	GUARANTEES=1 $(BIN)/pytest stripe_dataflow_tests/faults --ignore=stripe_dataflow_tests/faults/test_guarantees.py
+guarantees: .venv/dev ## Let every fault loose on a small dataflow; writes the matrix into docs/guarantees.md; needs Chromium
+	GUARANTEES=1 BACKFILLS=20 $(BIN)/pytest --ignore=stripe_dataflow_tests/faults/test_guarantees.py stripe_dataflow_tests/faults \
+	  stripe_dataflow_tests/browser/test_interruptions.py stripe_dataflow_tests/browser/test_queue.py
 
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras pyproject.toml --extra build -o requirements.lock

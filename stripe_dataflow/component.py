@@ -11,6 +11,7 @@ from stripe_dataflow.orchestration.attributes import Attributes
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 from stripe_dataflow.orchestration.scaffolding import DataflowScaffolder
+from stripe_dataflow.privacy import no_crash_dumps
 
 
 @dg.scaffold_with(DataflowScaffolder)
@@ -37,13 +38,14 @@ class StripeDataflow(dg.Component):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Return the component for one `defs.yaml`.
+        """Return the component for one `defs.yaml`; any process that gets here may hold the key in its environment.
 
         Raises:
             ConfigError: An attribute is wrong; the text is one sentence.
         """
         if not isinstance(attributes, Attributes):
             raise ConfigError(f"{context.path}: a dataflow needs attributes, at least its name.")
+        no_crash_dumps()
         return cls(attributes)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

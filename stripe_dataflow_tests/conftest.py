@@ -24,6 +24,8 @@ from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
 from stripe_dataflow.warehouse import quote
 
+pytest_plugins = ["stripe_dataflow_tests.faults.matrix"]
+
 KEY_ENV = "SHOP_KEY"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

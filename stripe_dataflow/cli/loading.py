@@ -14,6 +14,7 @@ from stripe_dataflow.definitions import defs
 from stripe_dataflow.orchestration.dataflow import Dataflow, project_root
 from stripe_dataflow.orchestration.dataflow_list import registry
 from stripe_dataflow.orchestration.partitions import RANGE_TAGS, partitions_of
+from stripe_dataflow.privacy import owner_only_files
 from stripe_dataflow.warehouse import landed_rows
 
 
@@ -55,7 +56,7 @@ def run_dataflow(dataflow: Dataflow) -> Mapping[str, str]:
 
 def _instance() -> dg.DagsterInstance:
     """Return the instance of DAGSTER_HOME, or else of the project's own dagster.yaml."""
-    os.umask(os.umask(0o077) | 0o077)  # the run history and the logs are for their owner alone
+    owner_only_files()  # the run history and the logs
     if "DAGSTER_HOME" in os.environ:
         return dg.DagsterInstance.get()
     return dg.DagsterInstance.from_config(str(project_root()))

@@ -16,6 +16,7 @@ import duckdb
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, NotTakenIn, WarehouseError
+from stripe_dataflow.privacy import owner_only_files
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal
 from stripe_dataflow.warehouse.undisturbed import undisturbed
 
@@ -53,10 +54,10 @@ _REASONS = (
 def connect(*, memory_mb: int, threads: int, spill_dir: Path) -> duckdb.DuckDBPyConnection:
     """Return an in-memory connection that never loads anything from the network.
 
-    From here on all files this process makes are for its owner alone: DuckDB writes logs and spills under names of
-    its own, at times of its own, and they hold rows.
+    All files of the process are its owner's alone: DuckDB writes logs and spills under names of its own, at times of
+    its own, and they hold rows.
     """
-    os.umask(os.umask(0o077) | 0o077)
+    owner_only_files()
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_mb}MB",
         "threads": threads,

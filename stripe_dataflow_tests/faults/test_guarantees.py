@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from stripe_dataflow_tests.faults.conftest import BEGIN, END, PAGE
+from stripe_dataflow_tests.faults.matrix import BEGIN, END, PAGE
 
 TESTS = Path(__file__).parents[1]
 NAMED = re.compile(r"`([a-z_/]+\.py)::(test_\w+)`")

@@ -68,6 +68,33 @@ def test_the_command_creates_the_run_history_for_its_owner(project):
     assert modes(project.folder / ".dagster") == {}
 
 
+LIMIT = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+def watch(event, args):
+    if event == "socket.connect":
+        with open(os.environ["WATCHED"], "a") as file:
+            file.write(f"{resource.getrlimit(resource.RLIMIT_CORE)[0]}\\n")
+sys.addaudithook(watch)
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stripe-dataflow", "connect", "Shop"),
+        ("dagster", "job", "execute", "-m", "stripe_dataflow.definitions", "-j", "Shop__run"),
+    ],
+)
+def test_a_process_that_holds_the_key_leaves_no_dump_of_its_memory_when_it_crashes(project, command):
+    project.add("shop", name="Shop", api_base="sandbox", sandbox={"customers": 3}, tables=["customers"])
+    (project.folder / "sitecustomize.py").write_text(LIMIT)
+    watched = project.folder / "watched.txt"
+    done = project.run(*command, WATCHED=str(watched))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert set(watched.read_text().split()) == {"0"}
+
+
 def test_telemetry_is_off():
     settings = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     assert settings["telemetry"] == {"enabled": False}

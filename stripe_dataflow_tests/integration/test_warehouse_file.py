@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -277,37 +276,3 @@ def test_a_merge_killed_in_its_transaction_leaves_the_rows_and_its_staging_is_sw
             rows = connection.execute(f"select id, email, _load_id from {CUSTOMERS.current}").fetchall()
             assert rows == [("cus_1", None, 1)]
             assert list_dataflows(connection) == []
-
-
-LARGE = """
-import json, resource, sys, time
-from pathlib import Path
-from stripe_dataflow.catalog import TABLES, stripe_columns
-from stripe_dataflow.warehouse import Scope, Target, Warehouse
-folder, rows = Path(sys.argv[1]), 100_000
-target = Target("Shop", "charges", TABLES["charges"])
-base = {c.name: {"pad": "x" * 60} if c.type == "JSON" else None for c in stripe_columns(target.table)}
-paths = []
-for number in range(10):
-    paths.append(folder / f"{number}.ndjson")
-    with paths[-1].open("w") as file:
-        for row in range(number * rows // 10, (number + 1) * rows // 10):
-            filled = {"id": f"ch_{row * 7919 % rows}", "amount": row, "created": 1767225600, "_fetched_at": row + 1}
-            file.write(json.dumps({**base, **filled}) + chr(10))
-with Warehouse(folder / "shop.duckdb", stage_dir=folder / "stage") as warehouse:
-    for load in (1, 2):
-        warehouse.stage(target, paths)
-        with warehouse.transaction() as connection:
-            print(warehouse.merge(connection, target, load_id=load, scope=Scope.whole()))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-
-
-def test_a_hundred_thousand_wide_rows_take_little_memory(tmp_path: Path) -> None:
-    started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", LARGE, str(tmp_path)], check=True, capture_output=True, text=True)
-    first, second, megabytes = done.stdout.splitlines()
-    assert first == str(Counts(read=100_000, inserted=100_000))
-    assert second == str(Counts(read=100_000, unchanged=100_000))
-    assert int(megabytes) < 400
-    assert time.monotonic() - started < 60
