@@ -13,6 +13,7 @@ DataflowError                 what failed, why, what to do, what state the data 
 │   ├── Unreachable           no answer after the last retry: check the address, run again
 │   └── UnexpectedAnswer      an answer that is not Stripe's: a proxy, a cut-off body
 └── WarehouseError            writing or reading DuckDB failed
+    ├── DatabaseRefused       DuckDB refused a file or a statement: the text says what to mend
     ├── DatabaseLocked        another process holds the file: wait, or close it
     ├── DataflowBusy          another process loads it, or takes it back: wait for its end
     ├── NotTakenIn            committed to the database's log, which its file could not take in: free some space
@@ -132,7 +133,13 @@ class UnexpectedAnswer(StripeError):
 
 
 class WarehouseError(DataflowError):
-    """DuckDB refused; the transaction was rolled back."""
+    """Writing or reading DuckDB failed; the transaction was rolled back."""
+
+
+class DatabaseRefused(WarehouseError):
+    """DuckDB refused a file or a statement; nothing was changed."""
+
+    tells_state = True
 
 
 class DatabaseLocked(WarehouseError):

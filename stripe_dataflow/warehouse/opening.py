@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from stripe_dataflow.errors import DatabaseLocked, DatabaseTooNew, NotTakenIn, WarehouseError
+from stripe_dataflow.errors import DatabaseLocked, DatabaseRefused, DatabaseTooNew, NotTakenIn, WarehouseError
 from stripe_dataflow.privacy import owner_only_files
 from stripe_dataflow.warehouse.target import WAREHOUSE, literal
 from stripe_dataflow.warehouse.undisturbed import undisturbed
@@ -149,13 +149,10 @@ def explained(error: Exception, database: Path, *, wait_s: float = 0) -> Warehou
         )
     for sign, reason, advice in _REASONS:
         if sign in text:
-            refused = WarehouseError(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
-            refused.tells_state = True
-            return refused
+            return DatabaseRefused(f"{database} cannot be used: {reason}. {advice}. Nothing was changed.")
     shown = text.splitlines()[0] if text and isinstance(error, (*_SAFE_TO_SHOW, OSError)) else ""
     what = f"{type(error).__name__}{f': {shown}' if shown else ''}"
-    refused = WarehouseError(f"DuckDB refused while working on {database} ({what}). Nothing was changed.")
-    refused.tells_state = True
+    refused = DatabaseRefused(f"DuckDB refused while working on {database} ({what}). Nothing was changed.")
     # How much memory a merge takes depends on what else is under way.
     refused.retryable = isinstance(error, duckdb.OutOfMemoryException)
     return refused
