@@ -190,8 +190,8 @@ subscriptions it compares counts, which such an edit leaves alone: that waits fo
 {table}
 
 `failed` counts tables whose step failed after all retries, `rows` all rows of the current tables, `files` the open
-files of the process, sockets and databases included, `processes` those it started, the account's own left out. `run history` is
-Dagster's own: it keeps every run until someone deletes it.
+files of the process, sockets and databases included, `processes` those it started, the account's own left out.
+`run history` is Dagster's own: it keeps every run until someone deletes it.
 
 Steps that failed:
 
