@@ -33,7 +33,8 @@ class Faults:
         should_retry: Sent as `Stripe-Should-Retry` with every error that is a fault or a 429, unless None.
         retry_after: Sent as `Retry-After` with those, unless None.
         seed: Which requests are hit: the same seed hits the same ones in their order.
-        keys: Key -> path prefixes it may not read; None accepts every key that looks like one.
+        keys: Key -> how paths with their queries begin that it may not read, as regular expressions; None accepts
+            every key that looks like one.
         not_enabled: Path prefixes of products the account is not set up for.
         late_events: Ids of events that the feed does not show yet.
         hits: How many requests each fault hit so far.

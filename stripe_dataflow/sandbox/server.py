@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
+from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
@@ -77,7 +79,7 @@ class Server:
             fault = self.faults.draw(url)
             if self.faults.latency_s:
                 await asyncio.sleep(self.faults.latency_s)
-            self._check_rights(key, endpoint, path)
+            self._check_rights(key, endpoint, url)
             if fault in {"500", "502", "503", "409", "429"}:
                 raise _failure(int(fault))
             values = values_of(request.query_string)
@@ -155,8 +157,9 @@ class Server:
             raise Refusal(401, f"Invalid API Key provided: {_masked(key)}")
         return key
 
-    def _check_rights(self, key: str, endpoint: Endpoint, path: str) -> None:
-        if self.faults.keys is not None and path.startswith(tuple(self.faults.keys[key])):
+    def _check_rights(self, key: str, endpoint: Endpoint, url: str) -> None:
+        path = unquote(url)
+        if self.faults.keys is not None and any(re.match(start, path) for start in self.faults.keys[key]):
             right = f"rak_{object_name(endpoint.table.classes[0]).replace('.', '_')}_read"
             raise Refusal(
                 403,

@@ -6,7 +6,7 @@ Source: https://docs.stripe.com/api/pagination
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,20 +34,22 @@ class Reader:
         return await self.transport.get(ask, self.traffic)
 
 
-async def list_pages(reader: Reader, ask: Ask, *, after: str = "", paged: bool = True) -> AsyncIterator[Answer]:
+async def list_pages(
+    reader: Reader, ask: Ask, *, after: Sequence[str] = (), paged: bool = True
+) -> AsyncIterator[Answer]:
     """Yield each page of a list, newest object first.
 
     Args:
         reader: Who asks.
         ask: The list with its filters.
-        after: Id of the object to continue behind.
+        after: Ids of the objects to continue behind, in the list's order.
         paged: The list takes `limit` and `starting_after`; else it is one page.
     Yields:
         Pages of 1 to 100 objects; an empty list yields nothing.
     Raises:
         StripeError: The list cannot be read to its end.
     """
-    behind = [after] if after else []
+    behind = list(after)
     while True:
         answer = await _page(reader, ask, behind, paged=paged)
         objects = answer.body["data"]
@@ -61,16 +63,15 @@ async def list_pages(reader: Reader, ask: Ask, *, after: str = "", paged: bool =
 
 
 async def _page(reader: Reader, ask: Ask, behind: list[str], *, paged: bool) -> Answer:
-    """Return the page behind the last of some objects, or behind the one before if that was deleted."""
+    """Return the page behind the last of some objects; behind the one before if that was deleted, the first if all."""
     query = {**ask.query, "limit": PAGE} if paged else dict(ask.query)
     if not behind:
         return await reader.get(replace(ask, query=query))
     *others, first = behind
     try:
         return await reader.get(replace(ask, query={**query, "starting_after": first}))
-    except errors.CursorGone:
-        if not others:
-            raise
+    except errors.CursorGone:  # what is read twice is merged once
+        pass
     return await _page(reader, ask, others, paged=paged)
 
 

@@ -50,6 +50,12 @@ class _Root:
     since: int
     rows_by_day: Mapping[int, int] = field(default_factory=dict)
     recheck: Recheck = field(default_factory=Recheck)
+    embeds: bool = True  # until Stripe refuses to show children's lists within their parents
+
+    def expand(self, children: Iterable[ChildReader], prefix: str) -> dict[str, list[str]]:
+        """Return the query that makes children's lists come along with their parents."""
+        fields = sorted({child.table.embedded for child in children if child.table.expanded})
+        return {"expand[]": [f"{prefix}{name}" for name in fields]} if fields and self.embeds else {}
 
     @property
     def tracks(self) -> list[Track]:
@@ -135,17 +141,23 @@ class ChangeReader:
         """List the windows again, children along with their parents."""
         if not windows:
             return
-        table, left = root.table, Windows(windows)
-        query = {**dict(table.params), **_expand(root.children, "data.")}
+        table, left, expand = root.table, Windows(windows), root.expand(root.children, "data.")
+        query = {**dict(table.params), **expand}
         ask = Ask(table.right, table.path, table.path, query)
 
         async def deliver(objects: list[Object], asked_at_us: int) -> None:
             await _deliver(root.own, root.children, objects, asked_at_us)
 
         reader = Reader(self._transport, root.traffic)
-        if table.clocked:
-            await self._clocks.read(reader, ask, windows, deliver=deliver)
-        await read_windows(reader, ask, left, created=table.created, deliver=deliver)
+        try:
+            if table.clocked:
+                await self._clocks.read(reader, ask, windows, deliver=deliver)
+            await read_windows(reader, ask, left, created=table.created, deliver=deliver)
+        except (errors.PermissionDenied, errors.RequestRefused):
+            if not expand:
+                raise
+            root.embeds = False  # each child asks for itself, and fails by itself
+            await self._read_windows(root, windows)
 
     async def _read_objects(self, root: _Root, ids: list[str]) -> None:
         """Ask for changed objects one by one, several at once."""
@@ -175,21 +187,24 @@ class ChangeReader:
         return set(itertools.compress(named, await asyncio.gather(*map(lands, named))))
 
     async def _object(self, root: _Root, object_id: str, expand: Query) -> Answer | None:
-        """Return an object, None if it is gone."""
+        """Return an object, without the lists of its children where the key may not see those; None if it is gone."""
         table = root.table
         path = table.path if table.snapshot else f"{table.path}/{quote(object_id, safe='')}"
         ask = Ask(table.right, f"{table.path}/{{id}}", path, expand, is_list=False, object_id=object_id)
         try:
             answer = await Reader(self._transport, root.traffic).get(ask)
-        except errors.RequestRefused as refused:
-            if refused.request.code != "resource_missing":
+        except (errors.PermissionDenied, errors.RequestRefused) as refused:
+            if refused.request.code == "resource_missing":
+                return None
+            if not expand:
                 raise
-            return None
+            root.embeds = False
+            return await self._object(root, object_id, {})
         return None if answer.body.get("deleted") is True else answer
 
     async def _read_object(self, root: _Root, object_id: str) -> None:
         children = [child for child in root.children if not _told_itself(child.table)]
-        answer = await self._object(root, object_id, _expand(children, ""))
+        answer = await self._object(root, object_id, root.expand(children, ""))
         if answer is None:
             if root.own:
                 root.own.write_tombstones([object_id])
@@ -224,12 +239,6 @@ def _told_itself(child: Table) -> bool:
     return child.keep_current == "events"
 
 
-def _expand(children: Iterable[ChildReader], prefix: str) -> dict[str, list[str]]:
-    """Return the query that makes children's lists come along with their parents."""
-    fields = sorted({child.table.embedded for child in children if child.table.expanded})
-    return {"expand[]": [f"{prefix}{name}" for name in fields]} if fields else {}
-
-
 def _choose(
     root: _Root, changed: Mapping[str, Change], span: Window, *, again: Sequence[Window]
 ) -> tuple[list[Window], list[Window], list[str], list[str]]:
@@ -258,6 +267,8 @@ def _choose(
             windows.append(Window(max(day * DAY_S, span.gte), min((day + 1) * DAY_S, span.lt)))
     usual = union(windows)
     windows = union([*windows, *again])
-    ids = [i for i, c in alive.items() if not any(c.created in window for window in windows)]
+    # A list that hides objects which still are, such as closed reviews, does not tell of those.
+    hides = not table.deletable
+    ids = [i for i, c in alive.items() if hides or not any(c.created in window for window in windows)]
     ids = [i for i in ids if not changed[i].created or _lands(table, changed[i].created, span)]
     return usual, windows, ids, gone

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from stripe_dataflow.catalog import TABLES, Table
-from stripe_dataflow.errors import Request, RequestRefused, StripeError
+from stripe_dataflow.errors import DataflowError, Request, RequestRefused, StripeError
 from stripe_dataflow.stripe_api import DAY_S, Ask, Object, Reader, Transport, Window, check_objects, list_pages
 from stripe_dataflow.sync.track import Track
 
@@ -24,7 +24,7 @@ class _Job:
     parent_id: str
     path: str
     query: dict[str, str | int]
-    after: str = ""
+    after: Sequence[str] = ()
 
 
 class ChildReader:
@@ -50,7 +50,7 @@ class ChildReader:
         try:
             for parent in parents:
                 await self._accept(parent, asked_at_us)
-        except StripeError as error:  # of the outer parents' list; the parents' own table goes on
+        except DataflowError as error:  # of a child, or the outer parents' list; the parents' own table goes on
             self.track.feed.finish(error)
 
     async def _accept(self, parent: Object, asked_at_us: int) -> None:
@@ -87,11 +87,11 @@ class ChildReader:
         self.track.parents.add(parent_id)
         check_objects(Request(f"{self.table.path} (in {parent_id})", 200), embedded["data"])
         objects = [dict(item) for item in embedded["data"]]
-        last = str(objects[-1]["id"]) if objects else ""
+        shown = [str(item["id"]) for item in objects]
         self.track.write(objects, asked_at_us, parent_id)
         if embedded.get("has_more"):  # with no object shown as well: none shown is not none there
             url = urlsplit(str(embedded.get("url", "")))
-            await self._queue(_Job(parent_id, url.path, dict(parse_qsl(url.query)), after=last))
+            await self._queue(_Job(parent_id, url.path, dict(parse_qsl(url.query)), after=shown))
 
     async def _jobs_of(self, parent_id: str) -> list[_Job]:
         """Return the lists that hold a parent's children: one, or one for each outer parent."""

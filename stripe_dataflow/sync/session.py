@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,7 +18,7 @@ from stripe_dataflow.sync.extraction import Extraction
 from stripe_dataflow.sync.feed import FEED_BYTES, Budget, Feed
 from stripe_dataflow.sync.loaded import Loaded, Loading, RunOfLoad
 from stripe_dataflow.sync.merging import Merger
-from stripe_dataflow.sync.plan import Plan, TablePlan, readings
+from stripe_dataflow.sync.plan import Plan, readings
 from stripe_dataflow.sync.progress import Reporter
 from stripe_dataflow.sync.track import Track
 from stripe_dataflow.warehouse import Warehouse
@@ -80,12 +80,13 @@ class Session:
 
     def _start(self, new: Sequence[str]) -> None:
         running = self._running = self._running or _start(self._connection)
+        begun = {}
         for name in new:
             self._attempts[name] = self._attempts.get(name, 0) + 1
             feed = Feed(self._folder, f"{name}.{self._attempts[name]}", running.budget, running.loop)
-            self._tracks[name] = Track(self._plans[name], feed, self._connection.clock)
-        plans = [self._plans[name] for name in new]
-        asyncio.run_coroutine_threadsafe(self._extract(running, plans), running.loop)
+            begun[name] = Track(self._plans[name], feed, self._connection.clock)
+        self._tracks |= begun
+        asyncio.run_coroutine_threadsafe(self._extract(running, begun), running.loop)
 
     def load(self, name: str, *, log: Log) -> Loaded:
         """Wait for a table's rows and merge them, each partition as it is complete.
@@ -138,15 +139,16 @@ class Session:
             if other != name and track.feed.held > (0 if full else FEED_BYTES // 2):
                 self._merger.stage(track)
 
-    async def _extract(self, running: _Loop, plans: Sequence[TablePlan]) -> None:
-        span = self._plan.span
+    async def _extract(self, running: _Loop, tracks: Mapping[str, Track]) -> None:
+        """Read some tables into their tracks, which stay theirs: a step that fails gives its table a new one."""
+        span, plans = self._plan.span, [track.plan for track in tracks.values()]
         clocks = Clocks(live=live_mode(self._connection.key))
-        extraction = Extraction(running.transport, span, self._tracks, clocks)
+        extraction = Extraction(running.transport, span, tracks, clocks)
         listing = [plan for plan in plans if not plan.changes_only]
         changing = [plan for plan in plans if plan.changes_only]
         jobs = [extraction.read(reading) for reading in readings(span, listing)]
         if changing:
-            jobs.append(ChangeReader(running.transport, span, self._tracks, clocks).read(changing))
+            jobs.append(ChangeReader(running.transport, span, tracks, clocks).read(changing))
         await asyncio.gather(*jobs)
 
 

@@ -46,7 +46,9 @@ class Track:
         """Tell whether the table was read to its end by its changes, and there were none."""
         feed = self.feed
         read = self.plan.changes_only and feed.done and not feed.error
-        return read and not (feed.rows or self.windows or self.parents or self.plan.recheck or self.plan.target.seen_in)
+        return read and not (
+            feed.rows or self.windows or self.parents or self.listed or self.plan.recheck or self.plan.target.seen_in
+        )
 
     @property
     def started_us(self) -> int:

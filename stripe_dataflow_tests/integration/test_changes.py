@@ -8,6 +8,8 @@ import pytest
 from stripe_dataflow.catalog import TABLES, stripe_columns
 from stripe_dataflow.sync import Cursor
 from stripe_dataflow.warehouse import quote
+from stripe_dataflow_tests.conftest import Shop
+from stripe_dataflow_tests.integration.test_reconcile import reconcile
 
 HOUR = 3600
 
@@ -187,6 +189,21 @@ def test_what_an_event_tells_of_an_older_parent_does_not_land(make_shop):
     assert shop.failures(shop.run()) == {}
     keys = shop.keys("customer_cash_balance_transactions")
     assert ((landed,) in keys, (left_out,) in keys) == (True, False)
+
+
+@pytest.mark.parametrize("count", [pytest.param(1, id="one"), pytest.param(3, id="more of a day")])
+@pytest.mark.parametrize("run", [pytest.param(Shop.run, id="changes"), pytest.param(reconcile, id="reconcile")])
+def test_a_review_that_is_closed_arrives_though_the_list_does_not_show_it(make_shop, count, run):
+    shop = make_shop(tables=["reviews"], customers=25, days_ago=5)
+    shop.account.advance(shop.account.now + HOUR)
+    made = [shop.account.create("reviews")["id"] for _ in range(count)]
+    assert shop.failures(shop.run()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    for review in made:
+        shop.account.state.change("reviews", review, event="review.closed", open=False, closed_reason="approved")
+    assert shop.failures(run(shop)) == {}
+    found = dict(shop.query("select id, open from reviews where _deleted_at is null"))
+    assert [found[review] for review in made] == [False] * count
 
 
 def test_what_a_review_or_a_dispute_changes_of_its_charge_arrives_with_their_events(make_shop):
