@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
@@ -34,6 +32,7 @@ from stripe_dataflow.warehouse import (
     is_mostly_free,
     known_account,
     note_account,
+    own_name,
     prune,
     register_dataflow,
     start_run,
@@ -230,7 +229,7 @@ class RunSession:
 
     def _lines(self) -> Path:
         """Return a new folder for lines on their way; the sweep at the next start knows its name."""
-        folder = staging_root(self.dataflow.database) / f"stage-{os.getpid()}-{uuid.uuid4().hex[:8]}.lines"
+        folder = staging_root(self.dataflow.database) / f"{own_name()}.lines"
         folder.mkdir(mode=0o700, parents=True)
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         return folder

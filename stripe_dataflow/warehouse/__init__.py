@@ -47,6 +47,7 @@ from stripe_dataflow.warehouse.loads import (
     record_partition,
 )
 from stripe_dataflow.warehouse.money import refresh_money
+from stripe_dataflow.warehouse.processes import own_name
 from stripe_dataflow.warehouse.profile import profile
 from stripe_dataflow.warehouse.prune import prune
 from stripe_dataflow.warehouse.registry import has_registry
@@ -122,6 +123,7 @@ __all__ = [
     "note_account",
     "note_unlisted",
     "noted_referrers",
+    "own_name",
     "profile",
     "prune",
     "quote",

@@ -8,7 +8,7 @@ from stripe_dataflow.errors import DatabaseTooNew
 from stripe_dataflow.warehouse.target import WAREHOUSE, table_sql
 
 SCHEMA = "_dataflow"
-VERSION = 3
+VERSION = 4
 
 # Version -> the statements that lead to it from the one before; {schema} is ours, quoted.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -52,6 +52,8 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     ),
     # `cursor`: from which event on the changes of what this partition holds are not known yet.
     3: ("alter table {schema}.partitions add column cursor varchar",),
+    # `process_mark`: what tells the process of a run from a later one with its id.
+    4: ("alter table {schema}.runs add column process_mark varchar",),
 }
 
 

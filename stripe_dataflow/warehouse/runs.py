@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +10,15 @@ from typing import Literal
 import duckdb
 
 from stripe_dataflow.errors import DataflowBusy
-from stripe_dataflow.warehouse.registry import registry_sql
+from stripe_dataflow.warehouse.processes import Process
+from stripe_dataflow.warehouse.registry import registry_sql, registry_version
 
 Kind = Literal["run", "rollback", "remove"]
 Status = Literal["In-Progress", "Completed", "Failed", "Canceled"]
 
 # How the details of a removal of the whole dataflow begin.
 REMOVED = "Removed the dataflow"
+_MARKED_SINCE = 4
 DIED = "Interrupted: its process ended without a result. What it had committed stays; run again."
 
 
@@ -46,21 +45,21 @@ def start_run(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow: s
     Raises:
         DataflowBusy: Another process loads the dataflow while this is to take it back, or the reverse.
     """
-    host, pid = socket.gethostname(), os.getpid()
-    _close_dead(connection, run_id, dataflow=dataflow, host=host)
-    _refuse_busy(connection, dataflow, kind=kind)
+    own = Process.own()
+    _close_dead(connection, run_id, dataflow=dataflow)
+    _refuse_busy(connection, dataflow, kind=kind, own=own)
     known = connection.execute(
         f"update {registry_sql('runs')} set status = 'In-Progress', ended = null, description = '', "
-        "host = ?, pid = ? where run_id = ? and dataflow = ? returning load_id",
-        [host, pid, run_id, dataflow],
+        "host = ?, pid = ?, process_mark = ? where run_id = ? and dataflow = ? returning load_id",
+        [own.host, own.pid, own.mark, run_id, dataflow],
     ).fetchone()
     if known:
         return known[0]
     row = connection.execute(
         f"insert into {registry_sql('runs')} (run_id, dataflow, load_id, kind, status, started, details, "
-        "description, host, pid) select ?, ?, coalesce(max(load_id), 0) + 1, ?, 'In-Progress', now(), "
-        f"'', '', ?, ? from {registry_sql('runs')} returning load_id",
-        [run_id, dataflow, kind, host, pid],
+        "description, host, pid, process_mark) select ?, ?, coalesce(max(load_id), 0) + 1, ?, 'In-Progress', now(), "
+        f"'', '', ?, ?, ? from {registry_sql('runs')} returning load_id",
+        [run_id, dataflow, kind, own.host, own.pid, own.mark],
     ).fetchone()
     return row[0] if row else 0
 
@@ -93,15 +92,16 @@ def list_runs(connection: duckdb.DuckDBPyConnection, dataflow: str | None = None
     return [RunRow(*row) for row in rows]
 
 
-def _close_dead(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow: str, host: str) -> None:
+def _close_dead(connection: duckdb.DuckDBPyConnection, run_id: str, *, dataflow: str) -> None:
     """Close what died; a run of another machine too: one pool lets one run write at a time."""
     rows = connection.execute(
-        f"select run_id, host, pid from {registry_sql('runs')} "
+        f"select run_id, {_process_sql(connection)} from {registry_sql('runs')} "
         "where dataflow = ? and status = 'In-Progress' and run_id <> ?",
         [dataflow, run_id],
     ).fetchall()
-    for dead, where, pid in rows:
-        if where != host or not is_alive(pid):
+    for dead, *of in rows:
+        process = Process(*of)
+        if not (process.is_here and process.is_alive):
             end_run(connection, dead, dataflow=dataflow, status="Failed", description=DIED)
 
 
@@ -111,43 +111,32 @@ def dead_runs(connection: duckdb.DuckDBPyConnection, unfinished: Sequence[str]) 
     A run of another machine is left alone, as its processes cannot be seen from here.
     """
     rows = connection.execute(
-        "select pid, epoch(started), run_id, dataflow, load_id, kind, status, started, ended, details, description "
-        f"from {registry_sql('runs')} where host = ? "
-        "and (status = 'In-Progress' or (description = ? and list_contains(?::varchar[], run_id)))",
-        [socket.gethostname(), DIED, list(unfinished)],
+        f"select {_process_sql(connection)}, run_id, dataflow, load_id, kind, status, started, ended, details, "
+        f"description from {registry_sql('runs')} "
+        "where status = 'In-Progress' or (description = ? and list_contains(?::varchar[], run_id))",
+        [DIED, list(unfinished)],
     ).fetchall()
-    return [RunRow(*row) for pid, started, *row in rows if started < _booted() or not is_alive(pid)]
+    found = [(Process(host, pid, mark), RunRow(*row)) for host, pid, mark, *row in rows]
+    return [row for process, row in found if process.is_here and not process.is_alive]
 
 
-def _booted() -> float:
-    """Return when this machine started, Unix seconds, 0 where it does not tell: process ids begin anew then."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.time() - time.clock_gettime(clock) if clock is not None else 0
+def _process_sql(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the columns of a `Process`; what earlier releases wrote has no mark, and is read as it is."""
+    return "host, pid, coalesce(process_mark, '')" if registry_version(connection) >= _MARKED_SINCE else "host, pid, ''"
 
 
-def _refuse_busy(connection: duckdb.DuckDBPyConnection, dataflow: str, *, kind: Kind) -> None:
+def _refuse_busy(connection: duckdb.DuckDBPyConnection, dataflow: str, *, kind: Kind, own: Process) -> None:
     """Dagster's pool keeps them apart, but not those started in two terminals; two loads may overlap."""
     other = connection.execute(
         f"select kind, pid from {registry_sql('runs')} where dataflow = ? and status = 'In-Progress' "
         "and (kind = 'run') <> (? = 'run') and pid <> ? order by load_id limit 1",
-        [dataflow, kind, os.getpid()],
+        [dataflow, kind, own.pid],
     ).fetchone()
     if other:
         what = {"run": "loaded", "rollback": "rolled back", "remove": "removed"}[other[0]]
         raise DataflowBusy(
             f"{dataflow} is being {what} by process {other[1]}. Run again once that has ended. Nothing was changed."
         )
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def was_removed(connection: duckdb.DuckDBPyConnection, dataflow: str) -> bool:

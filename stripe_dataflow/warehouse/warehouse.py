@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +15,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from stripe_dataflow.errors import DataflowBusy, DataflowError, WarehouseError
 from stripe_dataflow.warehouse import merge as merging
 from stripe_dataflow.warehouse import opening, staging
+from stripe_dataflow.warehouse.processes import has_left, own_name
 from stripe_dataflow.warehouse.registry import ensure_registry, registry_version
-from stripe_dataflow.warehouse.runs import is_alive
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.seen import seen_elsewhere
 from stripe_dataflow.warehouse.target import STAGE, Target, literal
@@ -54,7 +52,7 @@ class Warehouse:
         self._memory_mb = memory_mb
         folder = opening.private_folder(Path(stage_dir))
         _sweep(folder)
-        name = f"stage-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        name = own_name()
         self._stage_file = folder / f"{name}.duckdb"
         self._spill_dir = folder / f"{name}.spill"
         try:
@@ -241,6 +239,5 @@ class Warehouse:
 def _sweep(folder: Path) -> None:
     """Delete what processes that are gone left staged: it may hold personal data."""
     for path in folder.glob("stage-*-*.*"):
-        pid = path.name.split("-")[1]
-        if pid.isdigit() and not is_alive(int(pid)):
+        if has_left(path):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else opening.remove_database(path)

@@ -16,6 +16,7 @@ import pytest
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 from stripe_dataflow.orchestration.sweeping import sweep_sensor
 from stripe_dataflow.warehouse import DIED, Warehouse, start_run
+from stripe_dataflow.warehouse.processes import mark_of
 
 HOST = socket.gethostname()
 RUNS = """
@@ -53,7 +54,7 @@ def killed_run(shop) -> str:
     return run.run_id
 
 
-def left_started(shop, host=HOST, pid=None) -> str:
+def left_started(shop, host=HOST, pid=None, mark=None) -> str:
     """Return the id of a run as a process that ended leaves it: started in Dagster, open in the history."""
     if pid is None:
         with subprocess.Popen([sys.executable, "-c", ""]) as ended:
@@ -62,7 +63,10 @@ def left_started(shop, host=HOST, pid=None) -> str:
     run = shop.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
     with Warehouse(shop.database, stage_dir=shop.database.parent) as warehouse, warehouse.transaction() as connection:
         start_run(connection, run.run_id, dataflow="Shop", kind="run")
-        connection.execute("update warehouse._dataflow.runs set host = ?, pid = ?", [host, pid])
+        connection.execute(
+            "update warehouse._dataflow.runs set host = ?, pid = ?, process_mark = coalesce(?, process_mark)",
+            [host, pid, mark],
+        )
     return run.run_id
 
 
@@ -134,11 +138,22 @@ def test_a_run_that_may_be_alive_is_let_be(shop, host, pid):
     assert shop.query("select status from _dataflow.runs") == [("In-Progress",)]
 
 
-def test_a_process_id_given_again_after_a_reboot_does_not_keep_a_run_alive(shop):
-    run_id = left_started(shop, HOST, os.getpid())
-    with duckdb.connect(str(shop.database)) as connection:
-        connection.execute("update _dataflow.runs set started = '2001-01-01'")
+@pytest.mark.parametrize("began", ["before the machine started", "before a process that has ended"])
+def test_a_process_id_that_was_given_again_does_not_keep_a_run_alive(shop, began):
+    with subprocess.Popen(["sleep", "60"]) as other:
+        mark = mark_of(other.pid) if began == "before a process that has ended" else "00000000x1"
+        run_id = left_started(shop, HOST, os.getpid(), mark)
+        other.kill()
     assert tick(shop)[0] == f"Closed as interrupted: {run_id}."
+
+
+def test_a_process_that_ended_and_that_no_one_waits_for_does_not_keep_a_run_alive(shop):
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        run_id = left_started(shop, HOST, ended.pid, mark_of(ended.pid))
+        assert tick(shop)[0] == "No run was interrupted."
+        ended.kill()
+        wait_until(lambda: os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT))
+        assert tick(shop)[0] == f"Closed as interrupted: {run_id}."
 
 
 def test_a_run_that_dagster_saw_die_is_closed_in_our_history(shop):
