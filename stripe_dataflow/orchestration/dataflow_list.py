@@ -8,6 +8,7 @@ from datetime import datetime
 import dagster as dg
 import duckdb
 
+from stripe_dataflow.errors import DataflowError
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.run_session import staging_root
 from stripe_dataflow.warehouse import DataflowState, Warehouse, has_registry, list_dataflows
@@ -91,7 +92,10 @@ def dataflow_list_definitions(dataflows: Sequence[Dataflow]) -> dg.Definitions:
         description="All dataflows of this project: status, tables, when each was created, changed and refreshed.",
     )
     def list_of_dataflows(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        lines = list_lines(dataflows)
+        try:
+            lines = list_lines(dataflows)
+        except DataflowError as error:
+            raise dg.Failure(str(error), allow_retries=error.retryable) from None
         context.log.info("\n".join(f"{line.name}: {line.status}" for line in lines))
         return dg.MaterializeResult(metadata=_metadata(lines))
 

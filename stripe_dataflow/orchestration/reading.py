@@ -78,11 +78,13 @@ class StripeTables(dg.IOManager):
         """Refuse: only the dataflow itself writes its tables.
 
         Raises:
-            ConfigError: Always.
+            dg.Failure: Always.
         """
-        raise ConfigError(
+        raise dg.Failure(
             f"{context.asset_key.to_user_string()}: the IO manager of {self.dataflow.name} only reads Stripe's "
-            f"tables, it cannot store a {type(obj).__name__}. Give the asset another io_manager_key."
+            f"tables, it cannot store what the asset returns ({type(obj).__name__}). Give the asset another "
+            "io_manager_key.",
+            allow_retries=False,
         )
 
     def _target(self, table: str) -> Target:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from stripe_dataflow.errors import DatabaseLocked
+from stripe_dataflow.errors import DatabaseLocked, DataflowError
 from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.run_session import staging_root
 from stripe_dataflow.orchestration.run_tags import tag_failure
@@ -43,6 +43,8 @@ def sweep_sensor(dataflows: Sequence[Dataflow]) -> dg.SensorDefinition:
             swept = sweep(context.instance, dataflows)
         except DatabaseLocked:
             return dg.SkipReason("A run is writing; the next look tells more.")
+        except DataflowError as error:  # such as a file that may not be opened; the runs that want it say so too
+            return dg.SkipReason(str(error))
         context.update_cursor(now)
         return dg.SkipReason(f"Closed as interrupted: {', '.join(swept)}." if swept else "No run was interrupted.")
 

@@ -125,6 +125,18 @@ def test_a_table_that_never_landed_fails_the_asset_with_a_sentence(shop):
     assert list(failures.values()) == ["Nothing landed in Shop.coupons yet: materialise coupons first."]
 
 
+def test_an_asset_that_would_store_with_it_is_told_to_take_another_io_manager(shop):
+    @dg.asset(io_manager_key="Shop__tables")
+    def stored() -> int:
+        return 1
+
+    _, failures = materialize(shop, stored)
+    [text] = failures.values()
+    assert text.startswith(
+        "stored: the IO manager of Shop only reads Stripe's tables, it cannot store what the asset returns (int)."
+    )
+
+
 def test_the_pages_examples_run_as_they_stand(project):
     project.add(
         "shop", name="Shop", api_base="sandbox", sandbox={"customers": 12}, start_date="2025-01-01",

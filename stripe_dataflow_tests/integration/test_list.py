@@ -82,3 +82,14 @@ def test_the_asset_shows_the_list_as_a_table_and_stands_in_no_dataflows_group(sh
     assert records[0]["created"] == ""
     assert records[1]["last_refresh"] >= records[1]["last_attempt"] >= records[1]["created"] > "2026"
     assert metadata["as text"].value.splitlines()[3].startswith("| Shop | My shop | stripe | Completed | False | 2 |")
+
+
+def test_a_file_that_is_no_database_fails_the_asset_with_one_sentence(shop):
+    shop.database.write_text("not a database")
+    [asset] = dataflow_list_definitions([shop.dataflow()]).assets or []
+    done = dg.materialize([asset], instance=shop.instance, raise_on_error=False)
+    [failed] = [event for event in done.all_events if event.is_step_failure]
+    error = failed.step_failure_data.error
+    assert error.cls_name == "Failure"
+    assert "it is no DuckDB database" in error.message
+    assert error.cause is None

@@ -156,6 +156,14 @@ def test_a_process_that_ended_and_that_no_one_waits_for_does_not_keep_a_run_aliv
         assert tick(shop)[0] == f"Closed as interrupted: {run_id}."
 
 
+def test_a_file_that_cannot_be_opened_is_told_by_the_sensor(shop):
+    left_started(shop)
+    shop.database.write_text("not a database")
+    said, cursor = tick(shop)
+    assert "it is no DuckDB database" in said
+    assert cursor is None
+
+
 def test_a_run_that_dagster_saw_die_is_closed_in_our_history(shop):
     cursor = tick(shop)[1]
     assert tick(shop, cursor)[0] == "No run is unfinished, and none ended badly since the last look."
