@@ -90,6 +90,7 @@ def test_a_file_that_is_no_database_fails_the_asset_with_one_sentence(shop):
     done = dg.materialize([asset], instance=shop.instance, raise_on_error=False)
     [failed] = [event for event in done.all_events if event.is_step_failure]
     error = failed.step_failure_data.error
+    assert error is not None
     assert error.cls_name == "Failure"
     assert "it is no DuckDB database" in error.message
     assert error.cause is None
