@@ -47,7 +47,8 @@ def roll_back(maintenance: Maintenance, config: Mapping[str, Any]) -> tuple[int,
     """
     dataflow = maintenance.dataflow
     chosen = chosen_tables(dataflow, config["tables"])
-    names = tuple(c.target.name for c in chosen) if config["tables"] else ()
+    # `previous` is about the tables that go back: none that left the dataflow, and of itself none without rows.
+    names = tuple(c.target.name for c in chosen if config["tables"] or c.purpose != "privacy_metadata")
     with maintenance.connection() as connection:
         to = resolve_target(connection, dataflow.name, config["to"], tables=names)
         targets = [c.target.commented(descriptions(c.table)) for c in chosen]

@@ -74,7 +74,7 @@ def test_a_dry_run_tells_the_difference_and_changes_nothing(shop):
     ("config", "sentence"),
     [
         pytest.param({"to": "previous"}, "first", id="nothing earlier"),
-        pytest.param({"to": 77}, "load 77 failed, expired or never was", id="an unknown load"),
+        pytest.param({"to": 77}, "there never was a load 77", id="an unknown load"),
         pytest.param({"to": "yesterday"}, "`previous`, a load id or an ISO time", id="no time"),
         pytest.param({"tables": ["chargs"]}, "Shop has no table 'chargs'; did you mean 'charges'?", id="no such table"),
     ],
@@ -145,5 +145,5 @@ def test_history_beyond_the_loads_kept_is_pruned_and_refused_by_name(make_shop):
         load(shop)
     result = shop.operate("rollback", to=1)
     [event] = [e for e in result.all_events if e.is_step_failure]
-    assert "load 1 failed, expired or never was" in event.step_failure_data.user_failure_data.description
+    assert "load 1 expired" in event.step_failure_data.user_failure_data.description
     assert shop.query("select min(_replaced_by) from Shop_history.customers")[0][0] > 2

@@ -95,6 +95,21 @@ def test_a_failed_run_is_no_step_of_a_rollback(make_shop):
     assert shop.rows() == before
 
 
+def test_previous_leads_on_back_though_a_table_lands_no_rows_and_another_left_the_dataflow(make_shop):
+    described = {"table": "charges", "purpose": "privacy_metadata"}
+    shop = make_shop(tables=["customers", "products", described], customers=10, days_ago=9)
+    customers = []
+    for tables in (["customers", "products", described],) * 2 + (["customers", described],) * 2:
+        shop.attributes["tables"] = tables
+        assert shop.failures(shop.run()) == {}
+        customers.append(shop.rows()["customers"])
+        churn(shop)
+    for before in reversed(customers[:-1]):
+        assert shop.operate("rollback").success
+        assert shop.rows()["customers"] == before
+    assert not shop.operate("rollback").success
+
+
 def test_a_kill_in_the_midst_leaves_one_state_or_the_other_and_the_run_is_closed_as_interrupted(make_shop):
     shop = make_shop(tables=["customers", "charges", "products", "invoices", "events"], customers=60, days_ago=9)
     assert shop.failures(shop.run()) == {}
@@ -154,5 +169,6 @@ def test_a_load_that_expired_is_refused_and_the_oldest_that_is_left_is_named(mak
     result = shop.operate("rollback", to=1)
     [event] = result.get_step_failure_events()
     text = event.step_failure_data.user_failure_data.description
-    assert text.startswith("Shop cannot go there: load 1 failed, expired or never was. The oldest state is load 3 (")
+    assert text.startswith("Shop cannot go there: load 1 expired, as more than keep_loads came after it. The nearest ")
+    assert " is load 3 (" in text
     assert shop.operate("rollback").success
