@@ -185,7 +185,9 @@ class RowRefused(WarehouseError):
 def refused_by_machine(error: OSError) -> DataflowError:
     """Return the error for what the machine refused: no room on the disk, no file handle, no right."""
     where = f" for {error.filename}" if error.filename else ""
+    advice = "Free some space, allow more open files or give the right"
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        advice = "A file stands where a folder belongs: move it away"
     return WarehouseError(
-        f"This machine refused{where}: {error.strerror or type(error).__name__}. Free some space, allow more open "
-        "files or give the right, and run again."
+        f"This machine refused{where}: {error.strerror or type(error).__name__}. {advice}, and run again."
     )

@@ -1,13 +1,13 @@
 """What rollback and removal have in common: one op, one run in the history, one transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from typing import Any, Literal, Self
 
 import dagster as dg
 import duckdb
 
-from stripe_dataflow.errors import ConfigError, DataflowError
+from stripe_dataflow.errors import ConfigError, DataflowError, refused_by_machine
 from stripe_dataflow.orchestration.attributes import nearest
 from stripe_dataflow.orchestration.dataflow import ChosenTable, Dataflow
 from stripe_dataflow.orchestration.run_session import staging_root
@@ -39,13 +39,16 @@ class Maintenance:
     def __enter__(self) -> Self:
         folder = staging_root(self.dataflow.database)
         wait_s = self.dataflow.patience.database_wait_s
-        self.warehouse = self._stack.enter_context(Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s))
-        if not self._dry_run:
-            try:
+        try:
+            warehouse = Warehouse(self.dataflow.database, stage_dir=folder, wait_s=wait_s)
+            self.warehouse = self._stack.enter_context(warehouse)
+            if not self._dry_run:
                 self.load_id = self.warehouse.start(self._start)
-            except DataflowError as error:
-                self._stack.close()
-                raise dg.Failure(description=str(error), allow_retries=False) from None
+        except DataflowError as error:
+            self._stack.close()
+            text = str(error) if error.tells_state else f"{error} Nothing was changed."
+            tag_failure(self._context.instance, self._context.run_id, text)
+            raise dg.Failure(description=text, allow_retries=False) from None
         return self
 
     def _start(self, connection: duckdb.DuckDBPyConnection) -> int:
@@ -53,13 +56,16 @@ class Maintenance:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._stack:
-            if not isinstance(error, DataflowError):
+            if not isinstance(error, (DataflowError, OSError)):
                 return
-            tag_failure(self._context.instance, self._context.run_id, str(error))
-            if not self._dry_run:
-                with self.warehouse.transaction() as connection:
-                    self._end(connection, "Failed", description=str(error))
-        raise dg.Failure(description=str(error), allow_retries=False) from None
+            text = str(refused_by_machine(error) if isinstance(error, OSError) else error)
+            tag_failure(self._context.instance, self._context.run_id, text)
+            # What keeps the op from its work may keep its end from being recorded: the next run closes it then.
+            with suppress(DataflowError):
+                if not self._dry_run:
+                    with self.warehouse.transaction() as connection:
+                        self._end(connection, "Failed", description=text)
+        raise dg.Failure(description=text, allow_retries=False) from None
 
     def connection(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Return the one transaction of the op; of a dry run a connection that only reads."""

@@ -12,7 +12,7 @@ from typing import Self
 import duckdb
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from stripe_dataflow.errors import DataflowBusy, DataflowError, WarehouseError
+from stripe_dataflow.errors import DataflowBusy, DataflowError, WarehouseError, refused_by_machine
 from stripe_dataflow.warehouse import merge as merging
 from stripe_dataflow.warehouse import opening, staging
 from stripe_dataflow.warehouse.processes import has_left, own_name
@@ -36,6 +36,9 @@ class Warehouse:
 
     Attributes:
         database: The database file.
+
+    Raises:
+        WarehouseError: The staging folder, or a file in it, cannot be made.
     """
 
     def __init__(
@@ -50,26 +53,34 @@ class Warehouse:
         self.database = Path(database)
         self._wait_s = wait_s
         self._memory_mb = memory_mb
-        folder = opening.private_folder(Path(stage_dir))
+        try:
+            self._connection = self._staging_in(Path(stage_dir), threads=threads)
+        except OSError as error:
+            raise refused_by_machine(error) from None
+        self._turn = threading.RLock()
+        self._staging = threading.Lock()
+        self._merged: list[tuple[Target, Scope, int]] | None = None
+        # Else each of a run's tables would wait as long for a file that is held for good.
+        self._waited_in_vain = False
+
+    def _staging_in(self, stage_dir: Path, *, threads: int) -> duckdb.DuckDBPyConnection:
+        """Return the connection, with a new staging file in the folder attached."""
+        folder = opening.private_folder(stage_dir)
         _sweep(folder)
         name = own_name()
         self._stage_file = folder / f"{name}.duckdb"
         self._spill_dir = folder / f"{name}.spill"
         try:
-            self._connection = opening.connect(memory_mb=memory_mb, threads=threads, spill_dir=self._spill_dir)
+            connection = opening.connect(memory_mb=self._memory_mb, threads=threads, spill_dir=self._spill_dir)
             # What is staged is fetched again after a crash: no log of it is written.
-            self._connection.execute(
+            connection.execute(
                 f"attach {literal(str(self._stage_file))} as {STAGE} "
                 f"(recovery_mode 'no_wal_writes', row_group_size {_STAGE_ROW_GROUP})"
             )
         except duckdb.Error as error:
             raise opening.explained(error, self._stage_file) from error
         self._stage_file.chmod(opening.OWNER_ONLY)
-        self._turn = threading.RLock()
-        self._staging = threading.Lock()
-        self._merged: list[tuple[Target, Scope, int]] | None = None
-        # Else each of a run's tables would wait as long for a file that is held for good.
-        self._waited_in_vain = False
+        return connection
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -147,3 +147,26 @@ def test_history_beyond_the_loads_kept_is_pruned_and_refused_by_name(make_shop):
     [event] = [e for e in result.all_events if e.is_step_failure]
     assert "load 1 expired" in event.step_failure_data.user_failure_data.description
     assert shop.query("select min(_replaced_by) from Shop_history.customers")[0][0] > 2
+
+
+@pytest.mark.parametrize(
+    ("op", "config"),
+    [
+        pytest.param("rollback", {"to": 1}, id="a rollback"),
+        pytest.param("rollback", {"dry_run": True}, id="a dry run"),
+        pytest.param("remove", {"dry_run": False, "confirm": "Shop"}, id="a removal"),
+        pytest.param("run", {}, id="a run"),
+    ],
+)
+def test_where_no_staging_folder_can_be_made_an_op_fails_in_a_sentence_and_changes_nothing(shop, op, config):
+    before, folder = shop.rows(), shop.database.with_name(f"{shop.database.name}.staging")
+    folder.rmdir()
+    folder.write_text("a file")
+    result = shop.run() if op == "run" else shop.operate(op, **config)
+    texts = shop.failures(result).values()
+    assert texts
+    assert all(text.startswith(f"This machine refused for {folder}: File exists. ") for text in texts), texts
+    assert all("\n" not in text for text in texts)
+    assert shop.rows() == before
+    folder.unlink()
+    assert shop.operate("rollback", dry_run=True, to=1).success
