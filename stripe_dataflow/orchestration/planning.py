@@ -113,7 +113,7 @@ class Planner:
         plan = replace(plan, cursor=str(begun or ""))
         last = Cursor.parse(known.cursors.get(table.name))
         cheap = self.mode != "list" and not asked.by_key and begun is not None and _tells_changes(table)
-        # A renamed table, or one with a column that was excluded, is read whole: its old rows lack values.
+        # A renamed table, or one with other columns than it is to have, is read whole: its old rows lack values.
         cheap = cheap and has_columns(known.columns, plan.target)
         if not cheap or last is None or not last.covers(span.gte, span.lt):
             return replace(plan, cursor=self._first_cursor(connection, plan))

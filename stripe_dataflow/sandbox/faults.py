@@ -37,6 +37,7 @@ class Faults:
             every key that looks like one.
         not_enabled: Path prefixes of products the account is not set up for.
         late_events: Ids of events that the feed does not show yet.
+        clock_s: Seconds that the clock of the answers' `Date` is ahead of this machine's.
         hits: How many requests each fault hit so far.
     """
 
@@ -50,6 +51,7 @@ class Faults:
     keys: Mapping[str, frozenset[str]] | None = None
     not_enabled: frozenset[str] = frozenset()
     late_events: frozenset[str] = frozenset()
+    clock_s: int = 0
     hits: Counter[Fault] = field(default_factory=Counter)
     _random: Random = field(init=False, repr=False)
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from email.utils import formatdate
 from itertools import count
 from urllib.parse import unquote
 
@@ -130,7 +131,9 @@ class Server:
         return web.Response(body=body, status=status, headers=self._headers(request))
 
     def _headers(self, request: web.BaseRequest) -> dict[str, str]:
-        return {
+        ahead = self.faults.clock_s  # else the server sends the machine's time
+        date = {"Date": formatdate(time.time() + ahead, usegmt=True)} if ahead else {}
+        return date | {
             "Content-Type": "application/json",
             "Request-Id": f"req_{next(self._numbers):014d}",
             "Stripe-Version": request.headers.get("Stripe-Version", ""),

@@ -10,7 +10,7 @@ import duckdb
 from stripe_dataflow.warehouse.scope import Counts, Scope
 from stripe_dataflow.warehouse.seen import spared_sql
 from stripe_dataflow.warehouse.staging import is_staged
-from stripe_dataflow.warehouse.tables import ensure_tables
+from stripe_dataflow.warehouse.tables import ensure_tables, keep_versions
 from stripe_dataflow.warehouse.target import Target, names_sql, quote
 
 
@@ -35,7 +35,9 @@ def merge(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int
         _find_absent(connection, target, scope, earliest=earliest)
     done = dict(connection.execute("select action, count(*) from moves group by action").fetchall())
     if done:
-        _apply(connection, target, load_id=load_id, gone_at=latest)
+        # By Stripe's clock also where nothing was left to list: this machine's may be wrong.
+        gone_at = max((at for at in (latest, scope.started) if at is not None), default=None)
+        _apply(connection, target, load_id=load_id, gone_at=gone_at)
     picked = _scalar(connection, "select count(*) from picked")
     tombstones = done.get("tombstone", 0)
     inserted, updated = done.get("insert", 0), done.get("update", 0)
@@ -125,13 +127,7 @@ def _find_absent(connection: duckdb.DuckDBPyConnection, target: Target, scope: S
 
 def _apply(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int, gone_at: int | None) -> None:
     """Carry out `moves`: old versions to history, new ones in, `_deleted_at` on what is gone."""
-    names = names_sql(column.name for column in target.columns)
-    # A version this very load wrote was never a state anyone could roll back to: it just goes.
-    connection.execute(
-        f"insert into {target.history} ({names}, _replaced_by) select {names}, ? from {target.current} "
-        "where rowid in (select live from moves where live is not null) and _load_id <> ?",
-        [load_id, load_id],
-    )
+    keep_versions(connection, target, "select live from moves where live is not null", load_id=load_id)
     connection.execute(
         f"update {target.current} as t set _load_id = ?, "
         "_deleted_at = coalesce(p.fetched, make_timestamptz(?::bigint), now()) "

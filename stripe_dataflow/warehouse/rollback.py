@@ -10,7 +10,15 @@ import duckdb
 from stripe_dataflow.catalog import Column
 from stripe_dataflow.warehouse.cursors import get_cursor, set_cursor
 from stripe_dataflow.warehouse.registry import registry_sql
-from stripe_dataflow.warehouse.tables import add_columns, column_names, columns_of, ensure_tables
+from stripe_dataflow.warehouse.tables import (
+    add_columns,
+    column_names,
+    columns_of,
+    comment_columns,
+    history_types,
+    make_again,
+    shared_columns,
+)
 from stripe_dataflow.warehouse.target import Target, names_sql, quote
 from stripe_dataflow.warehouse.timeline import Span, resolve_target, spans, within_sql
 
@@ -58,14 +66,14 @@ def _restore(
     connection: duckdb.DuckDBPyConnection, target: Target, to: int, *, new_load_id: int, dry_run: bool
 ) -> Restored:
     among = spans(connection, target, to)
-    cursor = _cursor_after(connection, target, to)
+    cursor = _cursor_after(connection, target, among)
     has_current, has_history = map(bool, columns_of(connection, target))
     if not has_history:
         return Restored(target.name)
     if not has_current:
         if dry_run:
             return Restored(target.name, inserted=_versions(connection, target, among))
-        ensure_tables(connection, target, load_id=new_load_id)
+        make_again(connection, target)
     _plan(connection, target, among)
     done = _counted(connection, target, dropped=has_current and cursor is None)
     if dry_run:
@@ -82,12 +90,12 @@ def _restore(
     return done
 
 
-def _cursor_after(connection: duckdb.DuckDBPyConnection, target: Target, to: int) -> tuple[str | None] | None:
-    """Return the cursor the table had after a load, or None where it was not loaded yet."""
+def _cursor_after(connection: duckdb.DuckDBPyConnection, target: Target, among: list[Span]) -> tuple[str | None] | None:
+    """Return the cursor the table had in a state, or None where none of the state's loads had loaded it yet."""
     return connection.execute(
         f"select cursor_after from {registry_sql('loads')} where dataflow = ? and destination = ? "
-        "and load_id <= ? and not removed order by load_id desc limit 1",
-        [target.schema, target.name, to],
+        f"and {within_sql('load_id', among)} and mode <> 'rollback' and not removed order by load_id desc limit 1",
+        [target.schema, target.name],
     ).fetchone()
 
 
@@ -141,7 +149,7 @@ def _counted(connection: duckdb.DuckDBPyConnection, target: Target, *, dropped: 
 def _exchange(connection: duckdb.DuckDBPyConnection, target: Target, among: list[Span], *, new_load_id: int) -> None:
     """Carry out the plan: leaving rows to history, coming ones back, columns as they were."""
     back, gone = _columns_then(connection, target, among)
-    names = names_sql(column_names(connection, target.schema, target.name))
+    names = names_sql(shared_columns(connection, target))
     connection.execute(
         f"insert into {target.history} ({names}, _replaced_by) select {names}, ? from {target.current} "
         f"where rowid in (select row_id from leaving except select c.rowid from {target.current} c "
@@ -150,7 +158,8 @@ def _exchange(connection: duckdb.DuckDBPyConnection, target: Target, among: list
     )
     connection.execute(f"delete from {target.current} where rowid in (select row_id from leaving)")
     add_columns(connection, target.current, back)
-    names = names_sql(column_names(connection, target.schema, target.name))
+    comment_columns(connection, target, back)
+    names = names_sql(shared_columns(connection, target))
     connection.execute(
         f"insert into {target.current} ({names}) select {names} from {target.history} "
         "where rowid in (select row_id from coming)"
@@ -163,19 +172,23 @@ def _columns_then(
     connection: duckdb.DuckDBPyConnection, target: Target, among: list[Span]
 ) -> tuple[list[Column], list[str]]:
     """Return the columns the state has and the table lacks, and the names it has too many."""
+    within = within_sql("load_id", among)
+    # Without a type: that load took the column out. What the state's own loads did last counts; where they
+    # did nothing, the column was there from the beginning if the first thing that befell it was to be taken out.
     rows = connection.execute(
-        f"select column_name, any_value(type), bool_or({within_sql('load_id', among)}) "
-        f"from {registry_sql('added_columns')} where dataflow = ? and destination = ? "
-        "group by column_name order by min(load_id)",
+        f"select column_name, coalesce(arg_max(coalesce(type, '') <> '', load_id) filter ({within}), "
+        f"arg_min(coalesce(type, '') = '', load_id)) from {registry_sql('added_columns')} "
+        "where dataflow = ? and destination = ? group by column_name order by min(load_id)",
         [target.schema, target.name],
     ).fetchall()
     present = column_names(connection, target.schema, target.name)
+    types = history_types(connection, target)
     back = [
-        Column(name, type_, nullable=True, source="value")
-        for name, type_, was_there in rows
+        Column(name, types[name], nullable=True, source="value")
+        for name, was_there in rows
         if was_there and name not in present
     ]
-    return back, [name for name, _, was_there in rows if not was_there and name in present]
+    return back, [name for name, was_there in rows if not was_there and name in present]
 
 
 def _record(

@@ -78,7 +78,8 @@ class Scope:
 class Counts:
     """What a merge did, in rows; `read` are the staged rows it looked at, doublets included.
 
-    `filled` of the `updated` ones got a new column's value out of `_extra`; what was read may hold them too.
+    `filled` of the `updated` ones are due to a column that came, with a value found in `_extra`, or went; what was
+    read may hold them too.
     """
 
     read: int = 0

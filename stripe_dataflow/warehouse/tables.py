@@ -58,36 +58,120 @@ def schema_columns(connection: duckdb.DuckDBPyConnection, schema: str) -> dict[s
 
 
 def has_columns(present: Mapping[str, Sequence[str]], target: Target) -> bool:
-    """Tell whether a target's table exists with every column that is to land: else its old rows lack values.
+    """Tell whether a target's table exists with every column that is to land, and none that is not any more.
 
-    `present` is what `schema_columns` says of the target's schema.
+    Else its old rows lack values, or hold too many. `present` is what `schema_columns` says of the target's schema.
     """
     columns = present.get(target.name.lower())
-    return columns is not None and not _missing(target.data_columns, columns)
+    return columns is not None and not _missing(target.data_columns, columns) and not {*target.excluded} & {*columns}
 
 
 def ensure_tables(connection: duckdb.DuckDBPyConnection, target: Target, *, load_id: int) -> int:
-    """Return how many rows got a new version because a new column found its value in `_extra`.
+    """Return how many rows got a new version because a column came, with a value found in `_extra`, or went.
 
-    Creates the schemas, the table and its history where they are missing.
+    Creates the schemas, the table and its history where they are missing. A column that is excluded now
+    goes; the versions with its values go to history, where a rollback finds them.
     """
     old, history = columns_of(connection, target)
     if not old:
         _create(connection, target.schema, target, columns=target.columns)
     if not history:
         _create(connection, target.history_schema, target, columns=(*target.columns, REPLACED_BY))
-    added = _missing(target.data_columns, old) if old else []
-    if history:
-        add_columns(connection, target.history, _missing(target.data_columns, history))
-    if not added:
         return 0
+    add_columns(connection, target.history, _missing(target.data_columns, history))
+    if not old:
+        _note_made_again(connection, target, history, load_id=load_id)
+        return 0
+    gone = [name for name in old if name in target.excluded]
+    added = _missing(target.data_columns, old)
+    _note(connection, target, dict.fromkeys(gone) | {c.name: c.type for c in added}, load_id=load_id)
+    changed = _take_out(connection, target, gone, load_id=load_id) if gone else 0
+    if not added:
+        return changed
     add_columns(connection, target.current, added)
-    _comment(connection, target, added)
-    connection.executemany(
-        f"insert into {registry_sql('added_columns')} values (?, ?, ?, ?, ?)",
-        [[target.schema, target.name, column.name, column.type, load_id] for column in added],
+    comment_columns(connection, target, added)
+    return changed + _fill_from_extra(connection, target, added, load_id=load_id)
+
+
+def make_again(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
+    """Create a table that a rollback dropped, empty, with every column that its history ever had."""
+    known = {column.name: column for column in target.columns}
+    _create(connection, target.schema, target, columns=[
+        known.get(name) or Column(name, type_, nullable=True, source="value")
+        for name, type_ in history_types(connection, target).items()
+    ])  # fmt: skip
+
+
+def history_types(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[str, str]:
+    """Return the columns of a target's history with their types, in order, but for `_replaced_by`."""
+    rows = connection.execute(f"describe {target.history}").fetchall()
+    return {name: type_ for name, type_, *_ in rows if name != REPLACED_BY.name}
+
+
+def keep_versions(connection: duckdb.DuckDBPyConnection, target: Target, rows: str, *, load_id: int) -> None:
+    """Copy to history the current versions of rows that a load is about to replace, every column of them.
+
+    Also of columns that are excluded now, or that the pinned API version does not know any more.
+
+    Args:
+        rows: Query of their row ids.
+        load_id: The load; a version it wrote itself was never a state anyone could go back to, and is not kept.
+    """
+    names = names_sql(shared_columns(connection, target))
+    connection.execute(
+        f"insert into {target.history} ({names}, _replaced_by) select {names}, ? from {target.current} "
+        f"where rowid in ({rows}) and _load_id <> ?",
+        [load_id, load_id],
     )
-    return _fill_from_extra(connection, target, added, load_id=load_id)
+
+
+def shared_columns(connection: duckdb.DuckDBPyConnection, target: Target) -> list[str]:
+    """Return the columns that a target's table and its history both have: all but those a user added."""
+    here, there = (
+        [name for name, *_ in connection.execute(f"select * from {table} limit 0").description or ()]
+        for table in (target.current, target.history)
+    )
+    return [name for name in here if name in there]
+
+
+def _note(
+    connection: duckdb.DuckDBPyConnection, target: Target, columns: Mapping[str, str | None], *, load_id: int
+) -> None:
+    """Record which columns a load brought, by their types, or with None took out."""
+    if columns:
+        connection.executemany(
+            f"insert into {registry_sql('added_columns')} values (?, ?, ?, ?, ?)",
+            [[target.schema, target.name, name, type_, load_id] for name, type_ in columns.items()],
+        )
+
+
+def _note_made_again(
+    connection: duckdb.DuckDBPyConnection, target: Target, history: Sequence[str], *, load_id: int
+) -> None:
+    """Record in which columns a table differs from the one of its name that a rollback dropped."""
+    noted = connection.execute(
+        f"select distinct column_name from {registry_sql('added_columns')} where dataflow = ? and destination = ?",
+        [target.schema, target.name],
+    ).fetchall()
+    known = {*history} - {name for (name,) in noted}
+    now = {column.name: column.type for column in target.columns}
+    gone = dict.fromkeys(name for name in history if name not in now and name != REPLACED_BY.name)
+    _note(connection, target, gone | {n: type_ for n, type_ in now.items() if n not in known}, load_id=load_id)
+
+
+def _take_out(connection: duckdb.DuckDBPyConnection, target: Target, gone: Sequence[str], *, load_id: int) -> int:
+    """Drop columns; return how many rows held a value there, and so got a new version without it."""
+    held = " or ".join(f"{quote(name)} is not null" for name in gone)
+    connection.execute(
+        f"create or replace temp table held as select rowid as row_id from {target.current} where {held}"
+    )
+    keep_versions(connection, target, "select row_id from held", load_id=load_id)
+    row = connection.execute(
+        f"update {target.current} set _load_id = ? where rowid in (select row_id from held)", [load_id]
+    ).fetchone()
+    for name in gone:
+        connection.execute(f"alter table {target.current} drop column {quote(name)}")
+    return row[0] if row else 0
 
 
 def add_columns(connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[Column]) -> None:
@@ -110,10 +194,10 @@ def _create(connection: duckdb.DuckDBPyConnection, schema: str, target: Target, 
         return
     if text := target.comments.get("") or target.table.description:
         connection.execute(f"comment on table {table} is {literal(text)}")
-    _comment(connection, target, columns)
+    comment_columns(connection, target, columns)
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, target: Target, columns: Iterable[Column]) -> None:
+def comment_columns(connection: duckdb.DuckDBPyConnection, target: Target, columns: Iterable[Column]) -> None:
     """Comment columns; each costs a millisecond, so only when they are new."""
     for column in columns:
         if text := target.comments.get(column.name) or OUR_COMMENTS.get(column.name):
@@ -128,12 +212,7 @@ def _fill_from_extra(
     A new version, not a change in place: a rollback beyond this load restores `_extra` as it was.
     """
     _find_in_extra(connection, target, added)
-    names = names_sql(column.name for column in target.columns)
-    connection.execute(
-        f"insert into {target.history} ({names}, _replaced_by) select {names}, ? from {target.current} "
-        "where rowid in (select row_id from filled) and _load_id <> ?",
-        [load_id, load_id],
-    )
+    keep_versions(connection, target, "select row_id from filled", load_id=load_id)
     values = ", ".join(f"{quote(column.name)} = f.{quote(column.name)}" for column in added)
     row = connection.execute(
         f"update {target.current} as t set {values}, _extra = nullif(f.rest, '{{}}'), _load_id = ? "

@@ -150,5 +150,5 @@ def opened(
 def calm(faults: Faults) -> None:
     """Let nothing go wrong any more."""
     fresh = replace(Faults(), seed=faults.seed)
-    for name in ("rates", "path", "times", "late_events", "keys", "not_enabled", "retry_after", "latency_s"):
+    for name in ("rates", "path", "times", "late_events", "clock_s", "keys", "not_enabled", "retry_after", "latency_s"):
         setattr(faults, name, getattr(fresh, name))

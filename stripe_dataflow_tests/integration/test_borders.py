@@ -109,3 +109,17 @@ def test_rows_made_and_changed_in_the_cursors_own_second_arrive_with_the_next_ru
     assert run(shop, False) == {}
     assert shop.query("select mode from _dataflow.loads order by load_id desc limit 1") == [("changes",)]
     assert is_exact(shop)
+
+
+@pytest.mark.parametrize("clock_s", [pytest.param(-72 * HOUR, id="behind"), pytest.param(72 * HOUR, id="ahead")])
+def test_what_is_gone_is_dated_by_stripes_clock_also_where_nothing_is_left_to_list(make_shop, clock_s):
+    shop = make_shop(tables=["customers", "products"], customers=4, days_ago=9, faults=Faults(clock_s=clock_s))
+    assert shop.failures(shop.run_all_partitions()) == {}
+    shop.account.advance(shop.account.now + HOUR)
+    shop.faults.clock_s += 60  # `Date` has whole seconds: two runs within one would be in no order
+    for customer in shop.account.listed("customers"):
+        shop.account.delete("customers", customer["id"])
+    assert shop.failures(shop.run_all_partitions()) == {}
+    assert shop.keys("customers") == []
+    off = "abs(epoch(_deleted_at) - epoch(now()) - {0}) > 600 or abs(epoch(_loaded_at) - epoch(now()) - {0}) > 600"
+    assert shop.query(f"select count(*), count(*) filter ({off.format(clock_s)}) from customers")[0][1] == 0

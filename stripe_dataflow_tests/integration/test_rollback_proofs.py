@@ -79,6 +79,11 @@ def test_a_column_that_a_later_load_brought_goes_and_comes_again(make_shop):
     assert [name for name, *_ in shop.rows()["customers"][0]] == columns
     phones = {c["id"]: c["phone"] for c in shop.account.listed("customers")}
     assert dict(shop.query("select id, phone from customers where _deleted_at is null")) == phones
+    shop.attributes["tables"] = [{"table": "customers", "exclude": ["phone"]}]
+    assert shop.failures(shop.run()) == {}
+    assert "phone" not in [name for name, *_ in shop.rows()["customers"][0]]
+    assert shop.operate("rollback").success
+    assert dict(shop.query("select id, phone from customers where _deleted_at is null")) == phones
 
 
 def test_a_failed_run_is_no_step_of_a_rollback(make_shop):

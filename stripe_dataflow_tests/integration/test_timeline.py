@@ -13,9 +13,9 @@ from stripe_dataflow.errors import ConfigError
 from stripe_dataflow.warehouse import list_states, prune, resolve_target
 from stripe_dataflow.warehouse.registry import ensure_registry, registry_sql
 
-NAMES = ("customers", "products", "charges")
-VIEWS = [frozenset(view) for size in (1, 2, 3) for view in combinations(NAMES, size)]
+NAMES: tuple[str, ...] = ("customers", "products", "charges")
 View = frozenset[str]
+VIEWS: list[View] = [frozenset(view) for size in (1, 2, 3) for view in combinations(NAMES, size)]
 Node = tuple[int, ...]  # the loads from the first to this one; empty where none of the tables was loaded yet
 
 
@@ -46,8 +46,9 @@ class Model:
         try:
             return resolve_target(self.connection, "Shop", "previous", tables=tuple(view))
         except ConfigError as error:
-            assert "nothing lies before it" in str(error) or "no completed load" in str(error)
-            return None
+            if "nothing lies before it" in str(error) or "no completed load" in str(error):
+                return None
+            raise
 
     def _note(
         self,

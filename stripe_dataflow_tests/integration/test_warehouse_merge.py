@@ -181,6 +181,8 @@ def test_an_empty_window_deletes_what_it_held_before_reading_began(shop: Shop) -
     scope = Scope.window(JANUARY, FEBRUARY, started=at(1))
     assert shop.merge(CUSTOMERS, load=2, scope=scope) == Counts(deleted=1)
     assert [row[0::2] for row in shop.emails()] == [("cus_1", 2), ("cus_2", 1)]
+    gone = f"select epoch_us(_deleted_at) from {CUSTOMERS.current} where _deleted_at is not null"
+    assert shop.rows(gone) == [(at(1),)]
 
 
 def test_absence_deletes_nothing_where_objects_cannot_disappear(shop: Shop) -> None:
