@@ -27,6 +27,7 @@ from stripe_dataflow.warehouse import (
     committed_partitions,
     get_cursors,
     has_columns,
+    last_destinations,
     listed_at,
     rows_by_day,
     schema_columns,
@@ -70,9 +71,13 @@ def asked_of(dataflow: Dataflow, tags: Mapping[str, str], *, now_s: int) -> Aske
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the registry and the catalog of the database say of a dataflow: cursors, and columns by table."""
+    """What the registry and the catalog of the database say of a dataflow: cursors, and columns by table.
+
+    `cursors` are by catalog table, and each is of the destination that the table was last loaded into.
+    """
 
     cursors: Mapping[str, str]
+    destinations: Mapping[str, str]
     columns: Mapping[str, Sequence[str]]
 
 
@@ -91,7 +96,9 @@ class Planner:
     def plan(self, connection: duckdb.DuckDBPyConnection, asked: Asked) -> Plan:
         """Return what to load of every table of the dataflow."""
         name = self.dataflow.name
-        known = Known(get_cursors(connection, name), schema_columns(connection, name))
+        known = Known(
+            get_cursors(connection, name), last_destinations(connection, name), schema_columns(connection, name)
+        )
         tables = [self._table(connection, asked, chosen, known) for chosen in self.dataflow.tables.values()]
         return Plan(asked.span, tuple(tables))
 
@@ -115,6 +122,8 @@ class Planner:
         cheap = self.mode != "list" and not asked.by_key and begun is not None and _tells_changes(table)
         # A renamed table, or one with other columns than it is to have, is read whole: its old rows lack values.
         cheap = cheap and has_columns(known.columns, plan.target)
+        # So is one that got a former name back: what changed meanwhile went to the other.
+        cheap = cheap and known.destinations.get(table.name, "").lower() == plan.target.name.lower()
         if not cheap or last is None or not last.covers(span.gte, span.lt):
             return replace(plan, cursor=self._first_cursor(connection, plan))
         plan = replace(plan, changes_only=True, since=last.event, checked=last.checked)

@@ -131,6 +131,16 @@ def _load_row(row: tuple[Any, ...]) -> LoadRow:
     return LoadRow(*values)
 
 
+def last_destinations(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[str, str]:
+    """Return catalog table -> the destination its last load or rollback was of: its cursor is of that one."""
+    rows = connection.execute(
+        f"select table_name, arg_max(destination, load_id) from {registry_sql('loads')} "
+        "where dataflow = ? and not removed group by table_name",
+        [dataflow],
+    ).fetchall()
+    return dict(rows)
+
+
 def record_partition(
     connection: duckdb.DuckDBPyConnection,
     target: Target,

@@ -177,3 +177,21 @@ def test_a_load_that_expired_is_refused_and_the_oldest_that_is_left_is_named(mak
     assert text.startswith("Shop cannot go there: load 1 expired, as more than keep_loads came after it. The nearest ")
     assert " is load 3 (" in text
     assert shop.operate("rollback").success
+
+
+def test_a_table_that_gets_its_former_name_back_is_read_whole_again(make_shop):
+    shop = make_shop(tables=["customers", "products"], customers=10, days_ago=9)
+    assert shop.failures(shop.run()) == {}
+    before = shop.rows()["customers"]
+    renamed = [{"table": "customers", "name": "people"}, "products"]
+    for tables in (renamed, ["customers", "products"]):
+        churn(shop)
+        shop.attributes["tables"] = tables
+        assert shop.failures(shop.run()) == {}
+    emails = {customer["id"]: customer["email"] for customer in shop.account.listed("customers")}
+    assert dict(shop.query("select id, email from customers where _deleted_at is null")) == emails
+    assert shop.operate("rollback", to=1).success
+    assert shop.rows()["customers"] == before
+    shop.attributes["tables"] = renamed
+    assert shop.operate("rollback", to=2).success
+    assert "people" in shop.rows()
