@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,26 @@ class Shop:
         found = self.query(f'select {key_sql(table)} from "{table}" where _deleted_at is null')
         return sorted(tuple(map(str, row)) for row in found)
 
+    @property
+    def start(self) -> int:
+        """Return when the first partition begins, Unix seconds."""
+        return int(partitions_of(self.dataflow().attributes).start_timestamp)
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection that changes the database behind the dataflow's back."""
+        with duckdb.connect(str(self.database)) as connection:
+            yield connection
+
     def true_keys(self, table: str) -> list[tuple[str, ...]]:
-        """Return the keys of the objects that Stripe lists, sorted."""
-        objects = self.account.listed(table)
-        parents = self.account.parent_ids(table) if TABLES[table].parents else [""] * len(objects)
-        rows = [{**item, "_parent_id": parent} for item, parent in zip(objects, parents, strict=True)]
+        """Return the keys of the objects that Stripe lists from the dataflow's start on, sorted."""
+        objects, row = self.account.listed(table), TABLES[table]
+        parents = self.account.parent_ids(table) if row.parents else [""] * len(objects)
+        rows = [
+            {**item, "_parent_id": parent}
+            for item, parent in zip(objects, parents, strict=True)
+            if not row.created_filter or item[row.created] >= self.start
+        ]
         return sorted(tuple(str(row[name]) for name in TABLES[table].key) for row in rows)
 
 

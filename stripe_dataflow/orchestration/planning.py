@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import dagster as dg
 import duckdb
@@ -23,11 +24,9 @@ from stripe_dataflow.stripe_api import Window
 from stripe_dataflow.sync import Cursor, Plan, TablePlan, recheck
 from stripe_dataflow.warehouse import (
     Target,
-    attempt_cursors,
     committed_partitions,
     get_cursors,
     has_columns,
-    last_destinations,
     listed_at,
     rows_by_day,
     schema_columns,
@@ -71,13 +70,9 @@ def asked_of(dataflow: Dataflow, tags: Mapping[str, str], *, now_s: int) -> Aske
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the registry and the catalog of the database say of a dataflow: cursors, and columns by table.
-
-    `cursors` are by catalog table, and each is of the destination that the table was last loaded into.
-    """
+    """What the registry and the catalog of the database say of a dataflow: cursors, and columns by table."""
 
     cursors: Mapping[str, str]
-    destinations: Mapping[str, str]
     columns: Mapping[str, Sequence[str]]
 
 
@@ -85,20 +80,20 @@ class Known:
 class Planner:
     """Makes the plan of one run; reads cursors and committed partitions from the registry.
 
-    `newest` is when the newest event happened (Unix seconds), None where events cannot be read.
+    `newest` is when the newest event happened (Unix seconds), None where events cannot be read; `completed` are the
+    earlier attempts of a re-execution that completed.
     """
 
     dataflow: Dataflow
     run: dg.DagsterRun
     mode: str
     newest: int | None
+    completed: Sequence[str] = ()
 
     def plan(self, connection: duckdb.DuckDBPyConnection, asked: Asked) -> Plan:
         """Return what to load of every table of the dataflow."""
         name = self.dataflow.name
-        known = Known(
-            get_cursors(connection, name), last_destinations(connection, name), schema_columns(connection, name)
-        )
+        known = Known(get_cursors(connection, name), schema_columns(connection, name))
         tables = [self._table(connection, asked, chosen, known) for chosen in self.dataflow.tables.values()]
         return Plan(asked.span, tuple(tables))
 
@@ -108,44 +103,33 @@ class Planner:
         table, span = chosen.table, asked.span
         plan = TablePlan(
             self._target(chosen),
-            self._uncommitted(connection, asked, chosen),
             metadata_only=chosen.purpose == "privacy_metadata",
             hashed=chosen.hashed,
             hash_key=self.dataflow.hash_key(),
             parent=parent.target if table.parent and (parent := self.dataflow.tables.get(table.parent)) else None,
+            start=span.gte,
         )
+        done = self._committed(connection, asked, plan)
+        windows = asked.windows.values() if table.created_filter else ()
+        plan = replace(plan, windows=tuple(window for window in windows if window not in done))
         if not asked.everything or plan.metadata_only:
             return plan
-        begun = Cursor.begin(self.newest, now=span.lt, start=span.gte)
-        plan = replace(plan, cursor=str(begun or ""))
+        begun = Cursor.begin(self.newest, now=span.lt, start=span.gte, landing=plan.landing)
         last = Cursor.parse(known.cursors.get(table.name))
+        there = plan.target.name.lower() in known.columns
+        plan = replace(plan, cursor=str(begun or ""), outdated=there and (last is None or last.landing != plan.landing))
         cheap = self.mode != "list" and not asked.by_key and begun is not None and _tells_changes(table)
-        # A renamed table, or one with other columns than it is to have, is read whole: its old rows lack values.
-        cheap = cheap and has_columns(known.columns, plan.target)
-        # So is one that got a former name back: what changed meanwhile went to the other.
-        cheap = cheap and known.destinations.get(table.name, "").lower() == plan.target.name.lower()
+        # What landed in another way is read whole, and what lacks a column that is new to the catalog.
+        cheap = cheap and not plan.outdated and has_columns(known.columns, plan.target)
         if not cheap or last is None or not last.covers(span.gte, span.lt):
-            return replace(plan, cursor=self._first_cursor(connection, plan))
+            if begun and last and _hides(table) and last.reaches(span.lt):
+                begun = begun.reading_from(last)
+            return replace(plan, cursor=_first_cursor(begun, done.values()))
         plan = replace(plan, changes_only=True, since=last.event, checked=last.checked)
         if self.mode == "reconcile":
             return self._reconciling(connection, asked, plan, known)
         days = rows_by_day(connection, plan.target) if table.events and table.created_filter else {}
         return replace(plan, rows_by_day=days)
-
-    def _first_cursor(self, connection: duckdb.DuckDBPyConnection, plan: TablePlan) -> str:
-        """Return the cursor to leave after a list: of the first attempt whose partitions are not read again.
-
-        What changed in these since then is for the next run to read; without such a cursor it lists them. It says
-        no more than every attempt read: from the latest of their start dates on.
-        """
-        root, name = self.run.root_run_id, self.dataflow.name
-        known = attempt_cursors(connection, name, plan.table.name, root_run_id=root) if root else set()
-        cursors = [Cursor.parse(text) for text in (*known, plan.cursor)]
-        read = [cursor for cursor in cursors if cursor]
-        if not read or None in cursors:
-            return ""
-        first = min(read, key=lambda cursor: cursor.event)
-        return str(replace(first, start=max(cursor.start for cursor in read)))
 
     def _target(self, chosen: ChosenTable) -> Target:
         """Return where a table lands, with its comments and where else its objects are seen."""
@@ -173,17 +157,60 @@ class Planner:
         again = recheck(table, plan.windows, now=asked.span.lt, rows_by_day=days, listed_at=at)
         return replace(plan, recheck=again, rows_by_day=days if table.events else {})
 
-    def _uncommitted(
-        self, connection: duckdb.DuckDBPyConnection, asked: Asked, chosen: ChosenTable
-    ) -> tuple[Window, ...]:
-        """Return the partitions to read: a re-execution goes on after those its earlier attempts committed."""
-        if not chosen.table.created_filter:
-            return ()
+    def _committed(
+        self, connection: duckdb.DuckDBPyConnection, asked: Asked, plan: TablePlan
+    ) -> dict[Window, Cursor | None]:
+        """Return the partitions that a re-execution goes on after, and the cursors of the attempts that read them.
+
+        Rows that landed in another way than they would now are read again.
+        """
         root = self.run.root_run_id
-        if not root:
-            return tuple(asked.windows.values())
-        done = committed_partitions(connection, self.dataflow.name, chosen.table.name, root_run_id=root)
-        return tuple(window for window in asked.windows.values() if (window.gte, window.lt) not in done)
+        if not root or not plan.table.created_filter:
+            return {}
+        found = committed_partitions(
+            connection, self.dataflow.name, plan.table.name, root_run_id=root, completed=self.completed
+        )
+        read = {Window(gte, lt): Cursor.parse(text) for (gte, lt), text in found.items()}
+        asked_for = set(asked.windows.values())
+        return {
+            window: cursor
+            for window, cursor in read.items()
+            if window in asked_for and (cursor is None or cursor.landing == plan.landing)
+        }
+
+
+def completed_attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """Return the run ids of the earlier attempts of a re-execution that completed: they left nothing to go on with."""
+    root = run.root_run_id
+    if not root:
+        return []
+    first = instance.get_run_record_by_id(root)
+    since = first.create_timestamp - timedelta(seconds=1) if first else None
+    # Not by the tag of the root: only runs that were launched, from the UI or by the daemon, have it.
+    done = dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], created_after=since)
+    return [other.run_id for other in instance.get_runs(done) if root in {other.run_id, other.root_run_id}]
+
+
+def _first_cursor(begun: Cursor | None, attempts: Iterable[Cursor | None]) -> str:
+    """Return the cursor to leave after a list: of the first attempt whose partitions are not read again.
+
+    What changed in these since then is for the next run to read; without such a cursor it lists them. It says
+    no more than every attempt read: from the latest of their start dates on.
+    """
+    cursors = [begun, *attempts]
+    read = [cursor for cursor in cursors if cursor]
+    if None in cursors:
+        return ""
+    first = min(read, key=lambda cursor: cursor.event)
+    return str(replace(first, start=max(cursor.start for cursor in read)))
+
+
+def _hides(table: Table) -> bool:
+    """Tell whether the list does not show some objects of whose change events tell, such as reviews that are closed.
+
+    Then a whole list is no reason to skip the events before it.
+    """
+    return bool(table.events) and _tells_changes(table) and not table.deletable
 
 
 def _tells_changes(table: Table) -> bool:

@@ -14,7 +14,7 @@ import duckdb
 
 from stripe_dataflow.errors import ConfigError, DataflowError, Removed, refused_by_machine
 from stripe_dataflow.orchestration.dataflow import Dataflow
-from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of
+from stripe_dataflow.orchestration.planning import Asked, Planner, asked_of, completed_attempts
 from stripe_dataflow.orchestration.run_tags import tag_failure
 from stripe_dataflow.orchestration.same_account import account_of, refuse_other_account
 from stripe_dataflow.stripe_api import Connection
@@ -197,7 +197,8 @@ class RunSession:
         stripe = self._connection()
         beginning = begin(stripe)  # its answers set the clock
         asked = asked_of(self.dataflow, self.run.tags, now_s=stripe.clock.now_s())
-        planner = Planner(self.dataflow, self.run, self.mode, beginning.newest)
+        completed = completed_attempts(self.instance, self.run)
+        planner = Planner(self.dataflow, self.run, self.mode, beginning.newest, completed)
         seen = account_of(self.dataflow, stripe, beginning.account)
         with self._warehouse.reading() as connection:
             known = known_account(connection, self.dataflow.name)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import duckdb
 import orjson
 
 from stripe_dataflow.errors import WarehouseError
 from stripe_dataflow.stripe_api import Traffic, Window, union
+from stripe_dataflow.sync.cursor import Cursor
 from stripe_dataflow.sync.feed import Batch
 from stripe_dataflow.sync.loaded import Loaded, Loading, RunOfLoad
+from stripe_dataflow.sync.plan import TablePlan
 from stripe_dataflow.sync.track import Track
 from stripe_dataflow.warehouse import (
     Counts,
@@ -25,6 +28,7 @@ from stripe_dataflow.warehouse import (
     record_load,
     record_partition,
     set_cursor,
+    take_back,
     window_rows,
 )  # fmt: skip
 
@@ -43,7 +47,9 @@ class Merger:
         """Return the state of a table about to be loaded; what only other tables tell of it is staged."""
         target = track.plan.target
         if target.seen_in and not track.plan.metadata_only:
-            seen = self._warehouse.seen_elsewhere(target)
+            plan = track.plan
+            # Where rows are outdated, those that are known too: no list brings them again.
+            seen = self._warehouse.seen_elsewhere(target, created_gte=plan.start, known=plan.outdated)
             # Older than whatever the list says: an object as another one shows it may lag behind.
             lines = [
                 track.writer.line(orjson.loads(text), asked_at_us=min(loaded, track.started_us - 1))
@@ -201,6 +207,8 @@ class Merger:
         with self._warehouse.transaction() as connection:
             merged = [self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope) for scope in scopes]
             counts = sum(merged, start=Counts())
+            if not loading.plan.changes_only and self._is_last(loading, complete):
+                counts += self._take_back(connection, loading.plan)
             self._record(connection, loading, track, counts=counts, complete=complete)
             if loading.plan.recheck:
                 usual = [(w.gte, w.lt) for w in track.usual]
@@ -208,6 +216,20 @@ class Merger:
         loading.counts += counts
         loading.merged_at = time.monotonic()
         loading.merged += complete
+
+    @staticmethod
+    def _is_last(loading: Loading, complete: Sequence[Window]) -> bool:
+        """Tell whether nothing is left to merge of a plan once these partitions are."""
+        return loading.plan.changes_only or len(loading.merged) + len(complete) == len(loading.plan.windows)
+
+    def _take_back(self, connection: duckdb.DuckDBPyConnection, plan: TablePlan) -> Counts:
+        """Return how many of the rows that the list did not bring held what is to land no more."""
+        if not plan.outdated:
+            return Counts()
+        load_id = self._run.load_id
+        return Counts(
+            updated=take_back(connection, plan.target, hashed=plan.hashed, key=plan.hash_key, load_id=load_id)
+        )
 
     def _record(
         self,
@@ -220,10 +242,11 @@ class Merger:
     ) -> None:
         """Write the load's record and partitions; with the last of them also the cursor."""
         plan, run, target = loading.plan, self._run, loading.plan.target
-        whole = len(loading.merged) + len(complete) == len(plan.windows) or plan.changes_only
+        whole = self._is_last(loading, complete)
         before = get_cursor(connection, run.dataflow, plan.table.name)
-        if plan.cursor and whole:
-            set_cursor(connection, run.dataflow, plan.table.name, cursor=plan.cursor)
+        after = plan.cursor if plan.cursor and whole else _mixed(before, plan)
+        if after != before:
+            set_cursor(connection, run.dataflow, plan.table.name, cursor=after)
         stats = self._stats(loading, track, counts=counts, windows=complete, cursor_before=before)
         record_load(connection, target, run.load_id, stats=stats)
         rows = window_rows(connection, target, [(w.gte, w.lt) for w in complete])
@@ -258,6 +281,12 @@ class Merger:
             seconds=seconds,
             cursor_before=cursor_before,
         )
+
+
+def _mixed(before: str | None, plan: TablePlan) -> str | None:
+    """Return the cursor of a table into which some rows went that may have landed in another way than the others."""
+    cursor = Cursor.parse(before)
+    return before if cursor is None or cursor.landing == plan.landing else str(replace(cursor, landing=""))
 
 
 def _covered(window: Window, spans: Sequence[Window]) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+import orjson
 
 from stripe_dataflow.catalog import TABLES, Table
 from stripe_dataflow.stripe_api import Window, union
@@ -28,6 +32,8 @@ class TablePlan:
         cursor: What to write as the table's cursor once it is loaded; empty to leave it.
         metadata_only: No row lands, only what can be said of the columns.
         hashed: Columns that land as hashes keyed with `hash_key`.
+        start: Objects created before do not land, whatever tells of them; Unix seconds.
+        outdated: The rows there are may have landed in another way than they would now.
     """
 
     target: Target
@@ -42,11 +48,23 @@ class TablePlan:
     metadata_only: bool = False
     hashed: tuple[str, ...] = ()
     hash_key: bytes = field(default=b"", repr=False)
+    start: int = 0
+    outdated: bool = False
 
     @property
     def table(self) -> Table:
         """Return the catalog's row."""
         return self.target.table
+
+    @property
+    def landing(self) -> str:
+        """Return a digest of how rows land: where to, without which columns, which ones hashed, by which key.
+
+        It is keyed with the hash key, of which it tells no more than the hashes in the table do.
+        """
+        shape = [self.target.name.lower(), sorted(set(self.target.excluded)), sorted(set(self.hashed))]
+        key = self.hash_key if self.hashed else b""
+        return hmac.new(key, orjson.dumps(shape), hashlib.sha256).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Track:
         plan = self.plan
         self.writer = RowWriter(plan.table, excluded=plan.target.excluded, hashed=plan.hashed, key=plan.hash_key)
         self.feed.publish(self.plan.windows)
+        if plan.outdated:
+            self.how = "listed whole, as rows landed in another way before"
 
     @property
     def unchanged(self) -> bool:
@@ -65,6 +67,8 @@ class Track:
                 return
             low, high = windows[0].gte, windows[-1].lt
             objects = [item for item in objects if low <= item[table.created] < high]
+        elif table.created_filter:
+            objects = [item for item in objects if item[table.created] >= self.plan.start]
         line = self.writer.line
         self.feed.write([line(item, asked_at_us=asked_at_us, parent_id=parent_id) for item in objects])
 

@@ -36,12 +36,11 @@ from stripe_dataflow.warehouse.facts import (
     table_facts,
     window_rows,
 )
+from stripe_dataflow.warehouse.landing import take_back
 from stripe_dataflow.warehouse.loads import (
     LoadRow,
     LoadStats,
-    attempt_cursors,
     committed_partitions,
-    last_destinations,
     list_loads,
     listed_at,
     record_load,
@@ -93,7 +92,6 @@ __all__ = [
     "TableRow",
     "Target",
     "Warehouse",
-    "attempt_cursors",
     "balance_differences",
     "changed_ids",
     "committed_partitions",
@@ -114,7 +112,6 @@ __all__ = [
     "is_mostly_free",
     "known_account",
     "landed_rows",
-    "last_destinations",
     "list_dataflows",
     "list_loads",
     "list_runs",
@@ -145,6 +142,7 @@ __all__ = [
     "start_run",
     "table_facts",
     "table_sql",
+    "take_back",
     "was_removed",
     "window_rows",
 ]

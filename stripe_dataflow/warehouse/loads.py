@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -131,16 +132,6 @@ def _load_row(row: tuple[Any, ...]) -> LoadRow:
     return LoadRow(*values)
 
 
-def last_destinations(connection: duckdb.DuckDBPyConnection, dataflow: str) -> dict[str, str]:
-    """Return catalog table -> the destination its last load or rollback was of: its cursor is of that one."""
-    rows = connection.execute(
-        f"select table_name, arg_max(destination, load_id) from {registry_sql('loads')} "
-        "where dataflow = ? and not removed group by table_name",
-        [dataflow],
-    ).fetchall()
-    return dict(rows)
-
-
 def record_partition(
     connection: duckdb.DuckDBPyConnection,
     target: Target,
@@ -169,22 +160,22 @@ def listed_at(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str) 
 
 
 def committed_partitions(
-    connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, root_run_id: str
-) -> set[Window]:
-    """Return the partitions a run or its earlier attempts committed: a re-execution skips them."""
-    rows = connection.execute(
-        f"select partition_gte, partition_lt from {registry_sql('partitions')} "
-        "where dataflow = ? and table_name = ? and root_run_id = ?",
-        [dataflow, table, root_run_id],
-    ).fetchall()
-    return {(gte, lt) for gte, lt in rows}
+    connection: duckdb.DuckDBPyConnection,
+    dataflow: str,
+    table: str,
+    *,
+    root_run_id: str,
+    completed: Iterable[str] = (),
+) -> dict[Window, str]:
+    """Return the partitions that a run's attempts committed since its last `completed` one, and their cursors.
 
-
-def attempt_cursors(connection: duckdb.DuckDBPyConnection, dataflow: str, table: str, *, root_run_id: str) -> set[str]:
-    """Return the cursors of a run's attempts that committed partitions; empty text where events could not be read."""
+    Empty text where an attempt had no cursor, as it could not read events or was for some partitions only.
+    """
     rows = connection.execute(
-        f"select distinct coalesce(cursor, '') from {registry_sql('partitions')} "
-        "where dataflow = ? and table_name = ? and root_run_id = ?",
-        [dataflow, table, root_run_id],
+        f"select partition_gte, partition_lt, coalesce(cursor, '') from {registry_sql('partitions')} "
+        "where dataflow = ? and table_name = ? and root_run_id = ? and load_id > coalesce("
+        f"(select max(load_id) from {registry_sql('runs')} where dataflow = ? and list_contains(?::varchar[], run_id)"
+        "), 0) order by load_id",
+        [dataflow, table, root_run_id, dataflow, list(completed)],
     ).fetchall()
-    return {cursor for (cursor,) in rows}
+    return {(gte, lt): cursor for gte, lt, cursor in rows}

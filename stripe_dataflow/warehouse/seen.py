@@ -5,20 +5,31 @@ from __future__ import annotations
 import duckdb
 
 from stripe_dataflow.warehouse.tables import column_names
-from stripe_dataflow.warehouse.target import Target, quote
+from stripe_dataflow.warehouse.target import Target, literal, quote
 
 
-def seen_elsewhere(connection: duckdb.DuckDBPyConnection, target: Target) -> list[tuple[str, int]]:
-    """Return the JSON of each object of `target.seen_in` that the table lacks, and when it was loaded, microseconds."""
+def seen_elsewhere(
+    connection: duckdb.DuckDBPyConnection, target: Target, *, created_gte: int, known: bool
+) -> list[tuple[str, int]]:
+    """Return the JSON of each object of `target.seen_in` that the table lacks, and when it was loaded, microseconds.
+
+    Args:
+        connection: One that reads.
+        target: The table.
+        created_gte: Objects created before are left out, Unix seconds.
+        known: Return those that the table has as well.
+    """
     parts = _parts(connection, target, "{column} as object, epoch_us(_loaded_at) as loaded")
     if not parts:
         return []
-    key = quote(target.table.key[0])
-    known = f"select {key} from {target.current}" if column_names(connection, target.schema, target.name) else ""
-    unknown = f"and object->>'id' not in ({known})" if known else ""
+    lacked = ""
+    if not known and column_names(connection, target.schema, target.name):
+        lacked = f"and object->>'id' not in (select {quote(target.table.key[0])} from {target.current})"
     return connection.execute(
-        f"select object, loaded from ({parts}) where object->>'id' is not null {unknown} "
-        "qualify row_number() over (partition by object->>'id' order by loaded desc) = 1"
+        f"select object, loaded from ({parts}) where object->>'id' is not null {lacked} "
+        f"and try_cast(object->>{literal(target.table.created)} as bigint) >= ? "
+        "qualify row_number() over (partition by object->>'id' order by loaded desc) = 1",
+        [created_gte],
     ).fetchall()
 
 

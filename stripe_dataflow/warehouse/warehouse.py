@@ -162,10 +162,13 @@ class Warehouse:
                 with self._more_memory(connection, _TIGHT_FACTOR):
                     return staging.stage(connection, target, paths)
 
-    def seen_elsewhere(self, target: Target) -> list[tuple[str, int]]:
-        """Return the JSON of the objects that other tables hold and this one lacks, and when each was loaded."""
+    def seen_elsewhere(self, target: Target, *, created_gte: int, known: bool) -> list[tuple[str, int]]:
+        """Return the JSON of the objects that other tables hold and this one lacks, and when each was loaded.
+
+        Objects created before `created_gte`, Unix seconds, are left out; `known`: with those this one has.
+        """
         with self._open(read_only=True) as connection:
-            return seen_elsewhere(connection, target)
+            return seen_elsewhere(connection, target, created_gte=created_gte, known=known)
 
     def staged_rows(self, target: Target, windows: Sequence[tuple[int, int]]) -> list[int]:
         """Return how many objects are staged of each window of `created`, [gte, lt) in Unix seconds."""

@@ -70,6 +70,24 @@ def test_an_inline_price_lands_from_where_it_is_used_and_stays(make_shop, whole)
     assert row == (true["currency"], true["unit_amount"], None)
 
 
+@pytest.mark.parametrize("whole", [pytest.param(True, id="whole list"), pytest.param(False, id="changes")])
+def test_an_inline_price_from_before_the_start_date_stays_out(make_shop, whole):
+    shop = make_shop(tables=["prices", "subscription_items"], customers=25, days_ago=5, start_date="2026-06-01")
+    assert shop.failures(shop.run()) == {}
+    old = shop.account.create("prices", created=shop.start - 1)["id"]
+    inline = shop.account.create("prices", created=shop.start)["id"]
+    for item, price in zip(shop.account.listed("subscription_items"), (old, inline), strict=False):
+        shop.account.conceal("prices", price)
+        shop.account.update("subscription_items", item["id"], price=shop.account.state.get("prices", price))
+        shop.account.update("subscriptions", item["subscription"], metadata={"changed": "yes"})
+    for _ in range(2):
+        assert shop.failures(shop.run_all_partitions() if whole else shop.run()) == {}
+        seen = shop.query(f"select count(*) from subscription_items where price->>'id' in ('{old}', '{inline}')")
+        assert seen == [(2,)]
+        keys = shop.keys("prices")
+        assert ((old,) in keys, (inline,) in keys) == (False, True)
+
+
 def test_a_price_that_is_used_nowhere_and_not_listed_is_gone(make_shop):
     shop = make_shop(tables=["prices", "subscription_items"], customers=25, days_ago=5)
     assert shop.failures(shop.run()) == {}

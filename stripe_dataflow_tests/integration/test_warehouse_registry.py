@@ -173,8 +173,19 @@ def test_a_cursor_is_set_and_taken_away(warehouse: Warehouse) -> None:
 def test_partitions_are_known_by_the_first_run_they_belong_to(warehouse: Warehouse) -> None:
     with warehouse.transaction() as connection:
         for window, root in [((0, 10), "a"), ((10, 20), "a"), ((20, 30), "b")]:
-            record_partition(connection, CUSTOMERS, 1, window=window, rows=1, root_run_id=root)
-        assert committed_partitions(connection, "Shop", "customers", root_run_id="a") == {(0, 10), (10, 20)}
+            record_partition(connection, CUSTOMERS, 1, window=window, rows=1, root_run_id=root, cursor="x")
+        found = committed_partitions(connection, "Shop", "customers", root_run_id="a")
+        assert found == {(0, 10): "x", (10, 20): "x"}
+
+
+def test_partitions_up_to_an_attempt_that_completed_are_not_gone_on_after(warehouse: Warehouse) -> None:
+    with warehouse.transaction() as connection:
+        for number, run in enumerate(["first", "second", "third"]):
+            load = start_run(connection, run, dataflow="Shop", kind="run")
+            record_partition(connection, CUSTOMERS, load, window=(number, number + 1), rows=1, root_run_id="first")
+        for completed, expected in [([], {0, 1, 2}), (["second"], {2}), (["first", "third"], set())]:
+            found = committed_partitions(connection, "Shop", "customers", root_run_id="first", completed=completed)
+            assert {gte for gte, _ in found} == expected
 
 
 def test_the_registry_is_made_once(warehouse: Warehouse) -> None:
