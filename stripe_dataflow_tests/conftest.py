@@ -27,7 +27,16 @@ from stripe_dataflow.warehouse import quote
 pytest_plugins = ["stripe_dataflow_tests.faults.matrix"]
 
 KEY_ENV = "SHOP_KEY"
+DAY = 86_400
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def noon(days_ago: int) -> int:
+    """Return the clock of an account that is to move, Unix seconds: it must stay behind the real one, as Stripe's does.
+
+    At whatever time of the day the tests run, its objects lie in the same days.
+    """
+    return (int(time.time()) // DAY - days_ago) * DAY + DAY // 2
 
 
 @dataclass
@@ -141,14 +150,13 @@ def make_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         customers: int = 20,
         seed: int = 1,
         event_version: str | None = None,
-        days_ago: float = 0,
+        days_ago: int = 0,
         now: int | None = None,
         faults: Faults | None = None,
         **attributes: Any,
     ) -> Shop:
         folder = tmp_path_factory.mktemp("shop")
-        # An account whose clock moves must stay behind the real one, as Stripe's does.
-        now = int(time.time() - days_ago * 86_400) if days_ago else now
+        now = noon(days_ago) if days_ago else now
         account, faults = Account(customers, seed, now, event_version=event_version), faults or Faults()
         sandbox = open_ones.enter_context(Sandbox(account, faults=faults))
         instance = open_ones.enter_context(dg.DagsterInstance.ephemeral(str(folder)))

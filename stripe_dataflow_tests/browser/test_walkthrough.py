@@ -6,12 +6,12 @@ Without it, the page's commands, YAML and pictures must be those of the journey.
 
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
 
 from stripe_dataflow.sandbox import Account, Faults, Sandbox
+from stripe_dataflow_tests.conftest import noon
 
 PAGE = Path(__file__).parents[2] / "docs" / "walkthrough.md"
 WRITE = "STRIPE_DATAFLOW_WRITE_WALKTHROUGH" in os.environ
@@ -74,7 +74,7 @@ class Walkthrough:
 @pytest.fixture
 def stripe():
     """Return a simulated Stripe that lags behind the clock, with a key that may not read Issuing."""
-    account, faults = Account(customers=40, seed=1, now=int(time.time()) - 9 * DAY), Faults()
+    account, faults = Account(customers=40, seed=1, now=noon(9)), Faults()
     faults.keys = {KEY: frozenset({"/v1/issuing"})}
     with Sandbox(account, faults=faults) as sandbox:
         yield sandbox

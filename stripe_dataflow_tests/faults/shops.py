@@ -17,7 +17,7 @@ from stripe_dataflow.orchestration.dataflow import Dataflow
 from stripe_dataflow.orchestration.jobs import dataflow_definitions
 from stripe_dataflow.patience import Patience
 from stripe_dataflow.sandbox import Account, Faults, Limits, Sandbox
-from stripe_dataflow_tests.conftest import QUIET, Shop
+from stripe_dataflow_tests.conftest import QUIET, Shop, noon
 from stripe_dataflow_tests.integration.test_loading import content, true_content
 
 KEY = "sk_test_canaryQ7vX2m"
@@ -131,7 +131,7 @@ def opened(
     folder: Path, *, customers: int = 25, limits: Limits | None = None, faults: Faults | None = None, **attributes: Any
 ) -> Iterator[FragileShop]:
     """Yield a shop whose account is nine days behind the clock, so that it can move on."""
-    account, faults = Account(customers, 1, int(time.time()) - 9 * 86_400), faults or Faults()
+    account, faults = Account(customers, 1, noon(9)), faults or Faults()
     os.environ[KEY_ENV] = KEY
     with ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(account, faults=faults, limits=limits))

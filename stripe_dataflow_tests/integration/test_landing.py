@@ -45,8 +45,9 @@ def hashed(value, key="first"):
 
 
 def found(shop, table="customers"):
-    """Return id -> email, address and phone of every row, deleted ones too."""
-    rows = shop.query(f"select id, email, address::json, phone from {table}")
+    """Return id -> email, address and phone of every row, deleted ones too; no phone where there is no such column."""
+    [there] = shop.query(f"select count(*) > 0 from (describe {table}) where column_name = 'phone'")
+    rows = shop.query(f"select id, email, address::json, {'phone' if there[0] else 'null'} from {table}")
     return {key: (email, orjson.loads(address) if address else None, phone) for key, email, address, phone in rows}
 
 
@@ -79,10 +80,10 @@ def test_columns_that_are_hashed_or_excluded_later_keep_no_value_in_any_row(shop
 
 
 def test_a_rollback_beyond_the_change_brings_the_values_back_until_the_next_run(shop):
-    before = shop.rows()
+    before = found(shop)
     assert shop.failures(shop.run(tables=[HASHED])) == {}
     assert shop.operate("rollback").success
-    assert shop.rows() == before
+    assert found(shop) == before
     assert shop.failures(shop.run(tables=[HASHED])) == {}
     assert found(shop) == true(shop, "first")
 
