@@ -54,3 +54,9 @@ def object_names(table: Table) -> tuple[str, ...]:
 def referred_tables(table: Table) -> dict[str, str]:
     """Return column -> the table whose ids it holds, as the SDK's annotations say."""
     return _data()["references"].get(table.name, {})
+
+
+@cache
+def object_places(table: Table) -> tuple[str, ...]:
+    """Return the paths below a table's objects where another object that holds secrets can stand (places.py)."""
+    return tuple(_data()["places"].get(table.name, ()))

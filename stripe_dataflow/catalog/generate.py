@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stripe_dataflow.catalog import TABLES
 from stripe_dataflow.catalog.columns import DATA_FILE
+from stripe_dataflow.catalog.places import places
 from stripe_dataflow.catalog.sdk import SDK_VERSION, Field, api_version, classes_named_in, read_class
 from stripe_dataflow.catalog.table import Table
 
@@ -41,9 +42,16 @@ def data_text() -> str:
     objects = ",\n".join(f"{json.dumps(name)}: {json.dumps(object_names(table))}" for name, table in TABLES.items())
     found = {name: references(table) for name, table in TABLES.items()}
     refer = ",\n".join(f"{json.dumps(name)}: {json.dumps(columns)}" for name, columns in found.items() if columns)
+    held = {name: _places(table) for name, table in TABLES.items()}
+    place = ",\n".join(f"{json.dumps(name)}: {json.dumps(paths)}" for name, paths in held.items() if paths)
     head = f'"stripe": {json.dumps(SDK_VERSION)},\n"api_version": {json.dumps(api_version())}'
-    parts = f'"objects": {{\n{objects}\n}},\n"references": {{\n{refer}\n}},\n"tables": {{\n{tables}\n}}'
+    parts = f'"objects": {{\n{objects}\n}},\n"references": {{\n{refer}\n}},\n"places": {{\n{place}\n}},\n'
+    parts += f'"tables": {{\n{tables}\n}}'
     return f"{{\n{head},\n{parts}\n}}\n"
+
+
+def _places(table: Table) -> list[str]:
+    return places(table, references=frozenset(name for name, _, _, source in table_columns(table) if source == "id"))
 
 
 def object_names(table: Table) -> list[str]:

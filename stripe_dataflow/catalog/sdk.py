@@ -115,6 +115,18 @@ def _docstring(node: ast.stmt | None) -> str:
     return ""
 
 
+@cache
+def object_classes() -> tuple[str, ...]:
+    """Return every class of the package that says what the `object` of its objects is, by its dotted name."""
+    found: list[str] = []
+    for path in sorted(package_dir().rglob("_*.py")):
+        text = path.read_text(encoding="utf-8")
+        folders = path.relative_to(package_dir()).parts[:-1]
+        names = re.findall(r"^class (\w+)\(.*\n(?:(?!class ).*\n)*?    OBJECT_NAME: ", text, flags=re.MULTILINE)
+        found += [".".join([*folders, name]) for name in names if name != "APIResource"]
+    return tuple(found)
+
+
 def list_endpoints() -> dict[str, str]:
     """Return every list endpoint of the SDK: path with `{param}` placeholders -> service class."""
     found: dict[str, str] = {}

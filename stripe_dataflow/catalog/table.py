@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from stripe_dataflow.catalog.secrets import BELOW
+
 Tier = Literal["core", "optional"]
 Size = Literal["S", "M", "L", "XL"]
 KeepCurrent = Literal["events", "look_back", "list", "parents"]
@@ -64,7 +66,8 @@ class Table:
             `look_back` alone, by the whole `list`, or, for children, along with changed `parents`; of
             children, `events` are their own and name the parent.
         pii: Columns that can hold a person's data.
-        secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it.
+        secrets: Fields never landed: a secret of Stripe's, or a URL that lets in whoever holds it. Those below the
+            top level are `secrets_in`.
         payload: Field that holds a whole object of any kind, whose own table names its secrets.
         sums_to: The snapshot that holds, by currency, what the `net` of all these objects sums to.
         size: How many rows a mid-size account has: under a thousand, 100 thousand, a million, above.
@@ -105,6 +108,11 @@ class Table:
     def parent(self) -> str | None:
         """Return the table whose objects lead to these, or None for a top-level list."""
         return self.parents[-1].table if self.parents else None
+
+    @property
+    def secrets_in(self) -> tuple[str, ...]:
+        """Return the paths below the top level that never land, such as `next_action.*.url` (see secrets.py)."""
+        return BELOW.get(self.name, ())
 
     @property
     def right(self) -> str:

@@ -189,7 +189,7 @@ class Attributes(_Strict):
     sandbox: SandboxSize = Field(default=SandboxSize(), description="How the sandbox account is made.")
 
     def check(self) -> None:
-        """Check names, the key's variable, the address, and that no two tables land in one place."""
+        """Check names, the key's variable, the address, where tables land, and that what is kept back stays so."""
         if not NAME.fullmatch(self.name) or self.name.lower() in RESERVED:
             raise ConfigError(
                 f"the name {self.name!r} is refused: it must start with a letter, hold only letters and "
@@ -209,7 +209,9 @@ class Attributes(_Strict):
             raise ConfigError(f"start_date {self.start_date} lies before {_FIRST_DATE}, where Stripe's times begin.")
         if self.start_date > date.today():  # noqa: DTZ011 a start a day ahead loads nothing wrong
             raise ConfigError(f"start_date {self.start_date} lies in the future.")
-        _check_destinations(self.choices())
+        choices = self.choices()
+        _check_destinations(choices)
+        _check_payloads(choices, self.purpose)
 
     def choices(self) -> list[TableChoice]:
         """Return the chosen tables, each as a choice of its own."""
@@ -240,3 +242,18 @@ def _check_destinations(choices: list[TableChoice]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"table {name} is chosen twice.")
+
+
+def _check_payloads(choices: list[TableChoice], purpose: Purpose) -> None:
+    """Refuse a payload, which holds whole objects of every table, beside a table whose data is kept back."""
+    lands = [choice for choice in choices if (choice.purpose or purpose) != "privacy_metadata"]
+    kept_back = [choice.table for choice in choices if choice not in lands or choice.exclude or choice.hash]
+    for choice in lands:
+        payload = TABLES[choice.table].payload
+        others = [table for table in kept_back if table != choice.table]
+        if others and payload and payload not in (*choice.exclude, *choice.hash):
+            raise ConfigError(
+                f"the table {choice.table} would land whole objects of {others[0]} in its column {payload!r}, although "
+                f"data of {others[0]} is kept back (purpose privacy_metadata, exclude or hash): "
+                f"write {{table: {choice.table}, exclude: [{payload}]}}, or leave {choice.table} out."
+            )

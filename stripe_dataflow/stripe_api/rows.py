@@ -9,22 +9,20 @@ from typing import Any
 
 import orjson
 
-from stripe_dataflow.catalog import TABLES, Table, object_names, stripe_columns
+from stripe_dataflow.catalog import Table, stripe_columns
 from stripe_dataflow.errors import RowRefused
+from stripe_dataflow.stripe_api.secrets import Secrets, search
 
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE | orjson.OPT_PASSTHROUGH_DATETIME
 MAX_LINE_BYTES = 8 * 1024 * 1024  # what the warehouse reads as one object; Stripe's largest are below 1 MB
-_SECRETS = {
-    name: frozenset(table.secrets) for table in TABLES.values() if table.secrets for name in object_names(table)
-}
 
 
 class RowWriter:
     """Turns the objects of one table into lines of newline-delimited JSON.
 
     A line has the columns the pinned version knows, as Stripe sends them; an expandable reference
-    becomes its id; fields the version does not know go to `_extra`; secrets and excluded columns
-    are dropped, hashed columns replaced by a keyed hash, before anything is written.
+    becomes its id; fields the version does not know go to `_extra`; secrets, at whatever depth, and
+    excluded columns are dropped, hashed columns replaced by a keyed hash, before anything is written.
 
     Attributes:
         unknown_fields: Names that went to `_extra` so far.
@@ -42,7 +40,7 @@ class RowWriter:
         self._drop_known = tuple(self._dropped & self._known)
         self._hashed = frozenset(hashed)
         self._key = key
-        self._payload = table.payload
+        self._secrets = Secrets(table)
         self.unknown_fields: set[str] = set()
 
     def line(self, row: dict[str, Any], *, asked_at_us: int, parent_id: str | None = None) -> bytes:
@@ -55,16 +53,17 @@ class RowWriter:
             value = row.get(name)
             if type(value) is dict:
                 row[name] = value.get("id", value)
+                if type(row[name]) is not str:  # no id, so it stays whole
+                    search(row[name])
         for name in self._keys:
             if row.get(name) is None:
                 raise self._refused(row, f"has no {name}", column=name)
         self._set_apart(row)
         for name in self._drop_known:
             row.pop(name, None)
+        self._secrets.drop(row)
         for name in self._hashed & row.keys():
             row[name] = self._hash(row[name])
-        if self._payload and type(row.get(self._payload)) is dict:
-            row[self._payload] = _without_secrets(row[self._payload])
         row["_fetched_at"] = asked_at_us
         if parent_id is not None:
             row["_parent_id"] = parent_id
@@ -76,6 +75,7 @@ class RowWriter:
         if unknown:
             extra = {name: row.pop(name) for name in unknown}
             extra = {name: value for name, value in extra.items() if name not in self._dropped}
+            search(extra)
             if extra:
                 row["_extra"] = extra
                 self.unknown_fields |= extra.keys()
@@ -117,15 +117,3 @@ def _deepest(row: dict[str, Any]) -> str:
         except orjson.JSONEncodeError:
             return name
     return ""
-
-
-def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return an event's `data` with the secrets of its object taken out, old values included."""
-    subject = payload.get("object")
-    secrets = _SECRETS.get(subject.get("object", "")) if isinstance(subject, dict) else None
-    if not secrets:
-        return payload
-    return {
-        part: {name: v for name, v in value.items() if name not in secrets} if isinstance(value, dict) else value
-        for part, value in payload.items()
-    }

@@ -97,6 +97,10 @@ def test_a_materialization_tells_what_the_ui_knows_and_masks_a_persons_data(shop
     assert preview.count("\n") == 11
     assert not [c["email"] for c in shop.account.listed("customers") if c["email"] and c["email"] in preview]
     assert metadata["stripe documentation"].value == "https://docs.stripe.com/api/customers"
+    event = shop.instance.get_latest_materialization_event(dg.AssetKey(["Shop", "events"]))
+    preview = event.asset_materialization.metadata["preview"].value
+    assert preview.splitlines()[0].endswith(" data |")
+    assert [line.split(" | ")[-1] for line in preview.splitlines()[2:]] == ["••• |"] * 10
 
 
 def test_each_partition_has_its_materialization_and_its_row_count(shop):
@@ -141,3 +145,49 @@ def test_no_secret_of_stripes_lands_anywhere(shop):
     with duckdb.connect(str(shop.database), read_only=True) as connection:
         payloads = connection.execute("select data from Shop.events").fetchall()
     assert not [text for text in (*secrets, *urls) if any(text in payload for (payload,) in payloads)]
+
+
+SECRET, KEPT = "S3cretOfStripe", "KeptOfStripe"
+
+
+def test_no_secret_inside_an_object_or_a_payload_lands_anywhere(make_shop):
+    shop = make_shop(tables=[*edits_with_secrets(), "customer_sources", "events"], customers=15, days_ago=1)
+    for name, fields in edits_with_secrets().items():
+        object_id = shop.account.listed(name)[0]["id"]
+        shop.account.update(name, object_id, **fields)
+        shop.account.update(name, object_id, **dict.fromkeys(fields))  # whose event, if any, tells the old values
+        shop.account.update(name, object_id, **fields)
+    state, customer = shop.account.state, shop.account.parent_ids("customer_sources")[0]
+    redirect = {"status": "pending", "url": SECRET, "return_url": KEPT}
+    fields = {"redirect": redirect, "client_secret": SECRET, "customer": customer}
+    state.add("customer_sources", parents=(customer,), kind="Source", event="customer.source.created", **fields)
+    portal = {"object": "billing_portal.session", "id": KEPT, "url": SECRET}
+    state.report("billing_portal.session.created", portal)
+    told = orjson.dumps(shop.account.listed("events")).decode()
+    assert told.count(SECRET) > 10
+    assert shop.failures(shop.run_all_partitions()) == {}
+    tables = [name for (name,) in shop.query("select table_name from duckdb_tables() where schema_name = 'Shop'")]
+    found = {name: repr(shop.query(f'select * from "{name}"')) for name in tables}
+    assert {name for name, text in found.items() if KEPT in text} == set(tables)
+    assert {name for name, text in found.items() if SECRET in text} == set()
+    assert SECRET.encode() not in shop.database.read_bytes()
+
+
+def edits_with_secrets():
+    """Return table -> fields that hold secrets below the top level, each beside something that is kept."""
+    redirect = {"url": SECRET, "return_url": KEPT}
+    source = {"object": "source", "id": KEPT, "client_secret": SECRET, "redirect": redirect}
+    intent = {"object": "payment_intent", "id": KEPT, "client_secret": SECRET, "last_payment_error": {"source": source}}
+    mandate = {"object": "mandate", "id": KEPT, "payment_method_details": {"sepa_debit": {"url": SECRET}}}
+    code = {"data": SECRET, "hosted_instructions_url": SECRET, "expires_at": KEPT}
+    action = {"redirect_to_url": redirect, "pix_display_qr_code": code, "use_stripe_sdk": {"stripe_js": SECRET}}
+    return {
+        "charges": {"source": source, "payment_method_details": {"card": {"mandate": mandate}}},
+        "checkout_sessions": {"after_expiration": {"recovery": {"url": SECRET, "enabled": KEPT}}},
+        "invoices": {
+            "confirmation_secret": {"client_secret": SECRET, "type": KEPT},
+            "last_finalization_error": {"payment_intent": intent},
+        },
+        "payment_intents": {"next_action": action, "last_payment_error": {"payment_intent": intent}},
+        "setup_intents": {"next_action": action, "last_setup_error": {"setup_intent": intent}},
+    }

@@ -91,3 +91,50 @@ def test_the_defaults_are_those_of_the_contract():
         "schedule": None, "requests_per_second": None, "requests_per_second_per_endpoint": None,
         "keep_loads": 30, "sandbox": {"customers": 1000, "seed": 1},
     }  # fmt: skip
+
+
+def shop(tables, **attributes):
+    """Return the attributes of a dataflow as its YAML would have them."""
+    return Attributes(**{"name": "Shop", "tables": tables, **attributes})
+
+
+KEPT_BACK = [
+    pytest.param({"table": "customers", "purpose": "privacy_metadata"}, id="no row lands"),
+    pytest.param({"table": "customers", "exclude": ["email"]}, id="a column excluded"),
+    pytest.param({"table": "customers", "hash": ["email"]}, id="a column hashed"),
+]
+
+
+@pytest.mark.parametrize("customers", KEPT_BACK)
+def test_a_payload_beside_a_table_whose_data_is_kept_back_is_refused(customers):
+    with pytest.raises(ConfigError) as refused:
+        shop(["charges", "events", customers])
+    assert str(refused.value) == (
+        "Dataflow Shop: the table events would land whole objects of customers in its column 'data', although data of "
+        "customers is kept back (purpose privacy_metadata, exclude or hash): "
+        "write {table: events, exclude: [data]}, or leave events out."
+    )
+
+
+def test_a_payload_is_refused_too_where_the_dataflows_purpose_keeps_the_others_back():
+    with pytest.raises(ConfigError, match="the table events would land whole objects of customers"):
+        shop(["customers", {"table": "events", "purpose": "all"}], purpose="privacy_metadata")
+
+
+@pytest.mark.parametrize("customers", KEPT_BACK)
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param({"exclude": ["data"]}, id="no payload"),
+        pytest.param({"hash": ["data"]}, id="its hash"),
+        pytest.param({"purpose": "privacy_metadata"}, id="no event"),
+    ],
+)
+def test_events_beside_a_table_whose_data_is_kept_back_may_land_without_their_payload(customers, events):
+    assert len(shop([customers, {"table": "events", **events}]).choices()) == 2
+
+
+@pytest.mark.parametrize("purpose", ["all", "customer_360", "privacy_metadata"])
+@pytest.mark.parametrize("tables", ["all", "core", ["customers", {"table": "events", "exclude": ["request"]}]], ids=str)
+def test_events_may_land_where_nothing_else_is_kept_back(tables, purpose):
+    assert "events" in {choice.table for choice in shop(tables, purpose=purpose).choices()}

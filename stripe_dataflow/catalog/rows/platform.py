@@ -206,6 +206,7 @@ ROWS = (
         description="What happened in the account; Stripe keeps 30 days, this table keeps all",
         created_filter=True,
         keep_current="look_back",
+        pii=("data",),
         payload="data",
         size="XL",
     ),
