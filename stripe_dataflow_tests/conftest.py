@@ -49,6 +49,7 @@ class Shop:
     instance: dg.DagsterInstance
     database: Path
     attributes: dict[str, Any]
+    reader: duckdb.DuckDBPyConnection | None = None
 
     def dataflow(self, **changes: Any) -> Dataflow:
         """Return the dataflow, with some attributes changed."""
@@ -73,14 +74,15 @@ class Shop:
     def rows(self, schema: str | None = None) -> dict[str, Any]:
         """Return table -> its columns and all its rows, sorted: what two equal states have in common."""
         schema = schema or self.attributes["name"]
-        names = self.query(f"select table_name from duckdb_tables() where schema_name = '{schema}' order by 1")
-        return {
-            name: (
-                self.query(f'describe {schema}."{name}"'),
-                sorted(map(repr, self.query(f'select * from {schema}."{name}"'))),
-            )
-            for (name,) in names
-        }
+        with self.reading():
+            names = self.query(f"select table_name from duckdb_tables() where schema_name = '{schema}' order by 1")
+            return {
+                name: (
+                    self.query(f'describe {schema}."{name}"'),
+                    sorted(map(repr, self.query(f'select * from {schema}."{name}"'))),
+                )
+                for (name,) in names
+            }
 
     def run_all_partitions(self, **changes: Any) -> Any:
         """Return the result of running the job for the whole range of partitions, in one run."""
@@ -89,10 +91,23 @@ class Shop:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the database; the dataflow's schema is the default."""
+        with self.reading() as connection:
+            return connection.execute(sql).fetchall()
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection that only reads, for all queries meanwhile: to open the file costs more than most."""
+        if self.reader:
+            yield self.reader
+            return
         with duckdb.connect(str(self.database), read_only=True) as connection:
             with suppress(duckdb.CatalogException):  # no table landed yet
                 connection.execute("use " + quote(self.attributes["name"]))
-            return connection.execute(sql).fetchall()
+            self.reader = connection
+            try:
+                yield connection
+            finally:
+                self.reader = None
 
     def failures(self, result: Any) -> dict[str, str]:
         """Return table -> the sentence its step failed with."""
@@ -121,12 +136,12 @@ class Shop:
 
     def true_keys(self, table: str) -> list[tuple[str, ...]]:
         """Return the keys of the objects that Stripe lists from the dataflow's start on, sorted."""
-        objects, row = self.account.listed(table), TABLES[table]
+        objects, row, start = self.account.listed(table), TABLES[table], self.start
         parents = self.account.parent_ids(table) if row.parents else [""] * len(objects)
         rows = [
             {**item, "_parent_id": parent}
             for item, parent in zip(objects, parents, strict=True)
-            if not row.created_filter or item[row.created] >= self.start
+            if not row.created_filter or item[row.created] >= start
         ]
         return sorted(tuple(str(row[name]) for name in TABLES[table].key) for row in rows)
 

@@ -246,12 +246,16 @@ def _check_destinations(choices: list[TableChoice]) -> None:
 
 def _check_payloads(choices: list[TableChoice], purpose: Purpose) -> None:
     """Refuse a payload, which holds whole objects of every table, beside a table whose data is kept back."""
-    lands = [choice for choice in choices if (choice.purpose or purpose) != "privacy_metadata"]
-    kept_back = [choice.table for choice in choices if choice not in lands or choice.exclude or choice.hash]
-    for choice in lands:
+    for choice in choices:
         payload = TABLES[choice.table].payload
-        others = [table for table in kept_back if table != choice.table]
-        if others and payload and payload not in (*choice.exclude, *choice.hash):
+        if not payload or (choice.purpose or purpose) == "privacy_metadata":
+            continue
+        others = [
+            other.table
+            for other in choices
+            if other is not choice and ((other.purpose or purpose) == "privacy_metadata" or other.exclude or other.hash)
+        ]
+        if others and payload not in (*choice.exclude, *choice.hash):
             raise ConfigError(
                 f"the table {choice.table} would land whole objects of {others[0]} in its column {payload!r}, although "
                 f"data of {others[0]} is kept back (purpose privacy_metadata, exclude or hash): "

@@ -87,10 +87,12 @@ class Trial:
 
     def _lost(self) -> int:
         tables = self.shop.dataflow().tables
-        return sum(len(set(self.shop.true_keys(name)) - set(self.shop.keys(name))) for name in tables)
+        with self.shop.reading():
+            return sum(len(set(self.shop.true_keys(name)) - set(self.shop.keys(name))) for name in tables)
 
     def _doubled(self) -> int:
-        keys = {name: self.shop.keys(name) for name in self.shop.dataflow().tables}
+        with self.shop.reading():
+            keys = {name: self.shop.keys(name) for name in self.shop.dataflow().tables}
         return sum(len(found) - len(set(found)) for found in keys.values())
 
 

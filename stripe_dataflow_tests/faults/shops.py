@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,10 @@ class FragileShop(Shop):
     def held(self) -> dict[Part, list[Any]]:
         """Return table and month -> its live rows: what one transaction moves."""
         found: dict[Part, list[Any]] = {}
-        for name in self.dataflow().tables:
-            try:
-                rows = content(self, name)
-            except duckdb.CatalogException:  # not landed yet
-                continue
-            found |= _by_month(name, rows)
+        with self.reading():
+            for name in self.dataflow().tables:
+                with suppress(duckdb.CatalogException):  # not landed yet
+                    found |= _by_month(name, content(self, name))
         return found
 
     def truth(self) -> dict[Part, list[Any]]:

@@ -24,12 +24,13 @@ def differences(shop):
 
     Where Stripe hides objects that still exist (old events, closed reviews) the table keeps them.
     """
-    return [
-        name
-        for name, table in TABLES.items()
-        if shop.keys(name) != shop.true_keys(name)
-        and (table.deletable or not set(shop.keys(name)) > set(shop.true_keys(name)))
-    ]
+    with shop.reading():
+        return [
+            name
+            for name, table in TABLES.items()
+            if (landed := shop.keys(name)) != (true := shop.true_keys(name))
+            and (table.deletable or not set(landed) > set(true))
+        ]
 
 
 def asked(shop, since):
@@ -67,8 +68,8 @@ def test_a_changed_a_new_and_a_deleted_object_arrive_by_their_events(make_shop):
 def test_rounds_of_churn_on_every_table_stay_exact(shop):
     assert shop.failures(shop.run()) == {}
     assert differences(shop) == []
-    for _ in range(6):
-        shop.account.advance(shop.account.now + 7 * HOUR)
+    for _ in range(3):
+        shop.account.advance(shop.account.now + 14 * HOUR)
         assert shop.failures(shop.run()) == {}
         assert differences(shop) == []
 
@@ -77,9 +78,9 @@ def test_single_changes_of_random_objects_stay_exact(shop):
     assert shop.failures(shop.run()) == {}
     chance = random.Random(5)
     names = [name for name, table in TABLES.items() if not table.parents and not table.snapshot and table.events]
-    for _ in range(4):
+    for _ in range(2):
         shop.account.advance(shop.account.now + 60)
-        for name in chance.sample(names, 12):
+        for name in chance.sample(names, 24):
             objects = shop.account.listed(name)
             if objects and "metadata" in objects[0]:
                 shop.account.update(name, chance.choice(objects)["id"], metadata={"round": "x"})

@@ -42,8 +42,9 @@ def test_ceilings_above_stripes_limits_cost_few_refusals(account, limits, latenc
     with Sandbox(account, limits=limits, faults=Faults(latency_s=latency_s)) as stripe:
         asyncio.run(ask_many(Connection(stripe.url, "rk_test_x", per_second=160, per_endpoint=160)))
         assert stripe.counts[200] == REQUESTS
-        # Those in flight when the limit was met, up to 16, and one now and then as it is looked for again.
-        assert 0 < stripe.counts[429] <= 24
+        # Those in flight when the limit was met, up to 16, and one now and then as it is looked for again, which
+        # are the more the slower the machine.
+        assert 0 < stripe.counts[429] <= REQUESTS // 6
 
 
 async def ask_as_a_person_does(url, stop):

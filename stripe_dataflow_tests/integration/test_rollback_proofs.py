@@ -41,7 +41,8 @@ def churn(shop):
 def data(shop):
     """Return table -> its rows without which load wrote them and when: what loading the same again gives."""
     ours = "exclude (_load_id, _loaded_at, _deleted_at), _deleted_at is null as live"
-    return {name: sorted(map(repr, shop.query(f'select * {ours} from "{name}"'))) for name in shop.rows()}
+    with shop.reading():
+        return {name: sorted(map(repr, shop.query(f'select * {ours} from "{name}"'))) for name in shop.rows()}
 
 
 def test_every_table_of_an_account_is_as_it_was_and_then_as_it_is(make_shop):
