@@ -17,7 +17,7 @@ dev: .venv/run | .dagster ## Open Dagster's UI on localhost:3000, with its daemo
 	@ulimit -c 0; $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 test: .venv/dev ## Run the tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 browser: .venv/dev ## Run the tests that drive Dagster's UI; needs Chromium
 	$(BIN)/pytest stripe_dataflow_tests/browser

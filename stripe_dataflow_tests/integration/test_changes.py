@@ -27,7 +27,7 @@ def differences(shop):
     with shop.reading():
         return [
             name
-            for name, table in TABLES.items()
+            for name, table in ((name, TABLES[name]) for name in shop.dataflow().tables)
             if (landed := shop.keys(name)) != (true := shop.true_keys(name))
             and (table.deletable or not set(landed) > set(true))
         ]
@@ -68,16 +68,17 @@ def test_a_changed_a_new_and_a_deleted_object_arrive_by_their_events(make_shop):
 def test_rounds_of_churn_on_every_table_stay_exact(shop):
     assert shop.failures(shop.run()) == {}
     assert differences(shop) == []
-    for _ in range(3):
-        shop.account.advance(shop.account.now + 14 * HOUR)
+    for _ in range(2):
+        shop.account.advance(shop.account.now + 21 * HOUR)
         assert shop.failures(shop.run()) == {}
         assert differences(shop) == []
 
 
-def test_single_changes_of_random_objects_stay_exact(shop):
+def test_single_changes_of_random_objects_stay_exact(make_shop):
+    names = [name for name, table in TABLES.items() if not table.parents and not table.snapshot and table.events]
+    shop = make_shop(tables=names, customers=25, days_ago=5)
     assert shop.failures(shop.run()) == {}
     chance = random.Random(5)
-    names = [name for name, table in TABLES.items() if not table.parents and not table.snapshot and table.events]
     for _ in range(2):
         shop.account.advance(shop.account.now + 60)
         for name in chance.sample(names, 24):
