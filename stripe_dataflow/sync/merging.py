@@ -207,8 +207,9 @@ class Merger:
         with self._warehouse.transaction() as connection:
             merged = [self._warehouse.merge(connection, target, load_id=run.load_id, scope=scope) for scope in scopes]
             counts = sum(merged, start=Counts())
-            if not loading.plan.changes_only and self._is_last(loading, complete):
-                counts += self._take_back(connection, loading.plan)
+            if loading.plan.outdated and self._is_last(loading, complete):
+                hashed, key = loading.plan.hashed, loading.plan.hash_key
+                counts += Counts(updated=take_back(connection, target, hashed=hashed, key=key, load_id=run.load_id))
             self._record(connection, loading, track, counts=counts, complete=complete)
             if loading.plan.recheck:
                 usual = [(w.gte, w.lt) for w in track.usual]
@@ -221,15 +222,6 @@ class Merger:
     def _is_last(loading: Loading, complete: Sequence[Window]) -> bool:
         """Tell whether nothing is left to merge of a plan once these partitions are."""
         return loading.plan.changes_only or len(loading.merged) + len(complete) == len(loading.plan.windows)
-
-    def _take_back(self, connection: duckdb.DuckDBPyConnection, plan: TablePlan) -> Counts:
-        """Return how many of the rows that the list did not bring held what is to land no more."""
-        if not plan.outdated:
-            return Counts()
-        load_id = self._run.load_id
-        return Counts(
-            updated=take_back(connection, plan.target, hashed=plan.hashed, key=plan.hash_key, load_id=load_id)
-        )
 
     def _record(
         self,
